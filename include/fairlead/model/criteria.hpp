@@ -1,0 +1,36 @@
+// What one request asks of the choice.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include <fairlead/model/time.hpp>
+
+namespace fairlead {
+
+/// What one request asks of the choice. All views: building one allocates nothing; what they point to must
+/// live until the call that takes the criteria returns (asynchronous calls copy it). Every field is optional.
+struct Criteria {
+    std::string_view key{};    ///< affinity: equal keys go to the same backend (consistent_hash)
+    std::string_view model{};  ///< only backends whose `model_name` is this
+    std::span<const std::string_view> tags{};  ///< only backends that carry all of these
+    std::uint64_t tokens = 0;  ///< expected cost: the prompt's tokens (bytes / 4 is a fair guess)
+    std::span<const std::uint64_t> prefix{};      ///< chained hashes of the prompt's leading blocks
+    std::span<const std::string_view> exclude{};  ///< names of backends that must not be chosen
+};
+
+/// How one request is to be handled, beside what it asks of the choice.
+struct RequestOptions {
+    enum class Retry : std::uint8_t {
+        inherit,  ///< as `Options` say
+        never     ///< one try: for a request that must not be sent twice
+    };
+
+    Deadline deadline{};           ///< of the balancer's clock; waiting and all tries end by then
+    int priority = 0;              ///< of the wait queue, lower first
+    Retry retry = Retry::inherit;  ///< whether a failed try may be repeated elsewhere
+};
+
+}  // namespace fairlead

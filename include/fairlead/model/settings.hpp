@@ -1,0 +1,51 @@
+// What an operator configures, read and checked: the plain result of `load_settings()`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <fairlead/model/backend_config.hpp>
+#include <fairlead/model/options.hpp>
+
+namespace fairlead {
+
+/// How the settings say that requests are balanced.
+enum class Mode : std::uint8_t {
+    single_backend,           ///< nothing is balanced: no checks, no ejection, no retries elsewhere
+    single_backend_balanced,  ///< one backend under the full machinery
+    multi_backend             ///< several
+};
+
+constexpr const char* to_string(Mode mode) noexcept {
+    switch (mode) {
+        case Mode::single_backend:
+            return "single_backend";
+        case Mode::single_backend_balanced:
+            return "single_backend_balanced";
+        case Mode::multi_backend:
+            return "multi_backend";
+    }
+    return "unknown";
+}
+
+/// Everything that the environment, the dotenv file and the settings file say. A plain value: make one by
+/// hand in a test, or with `load_settings()` (control/load_settings.hpp), which checks it.
+struct Settings {
+    Mode mode = Mode::single_backend;
+    std::vector<BackendConfig> backends{};
+    std::string strategy = "round_robin";
+    Options options{};
+
+    std::string admin_key{};        ///< of the admin API; empty: loopback only
+    std::string affinity_header{};  ///< request header whose value is `Criteria::key`; empty: none
+    std::map<std::string, std::string> model_aliases{};  ///< name a client may use -> `model_name`
+    std::string tls_ca_file{};  ///< PEM file of certificate authorities; empty: the system's
+    std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;  ///< of a request that the gateway relays
+
+    bool operator==(const Settings&) const = default;
+};
+
+}  // namespace fairlead
