@@ -11,6 +11,10 @@
 
 namespace fairlead {
 
+namespace detail {
+struct CandidateAccess;  // the balancer's side of a candidate: balancer/detail/seat.hpp
+}
+
 /// A backend's dense number within one balancer; given again some time after the backend was removed.
 using BackendId = std::uint32_t;
 
@@ -46,10 +50,7 @@ class Candidate {
     std::uint32_t load() const noexcept { return in_flight() + recent_failures(); }
 
     /// Failures of the last 10 mean latencies of the pool.
-    std::uint32_t recent_failures() const noexcept {
-        return account_->failed.load(std::memory_order_relaxed) -
-               account_->forgotten.load(std::memory_order_relaxed);
-    }
+    std::uint32_t recent_failures() const noexcept { return detail::recent_failures(*account_); }
 
     /// Estimated tokens of the requests in flight (`Criteria::tokens`).
     std::uint64_t tokens() const noexcept {
@@ -70,14 +71,17 @@ class Candidate {
     /// How many requests it may have in flight; 0 while it is in the table but out of service.
     std::uint32_t limit() const noexcept { return limit_; }
 
-  protected:
-    const detail::Account* account_;
-    const BackendConfig* config_;
-    std::uint64_t generation_ = 0;  // of the config, in its place of the word
-    std::uint32_t weight_;
-    float inverse_weight_;
-    std::uint32_t limit_;
-    BackendId id_;
+  private:
+    friend struct detail::CandidateAccess;
+    Candidate() = default;
+
+    const detail::Account* account_ = nullptr;
+    const BackendConfig* config_ = nullptr;
+    std::uint64_t generation_ = 0;  // of the config, where the word has it; above it the balancer's marks
+    std::uint32_t weight_ = 1;
+    float inverse_weight_ = 1.0F;
+    std::uint32_t limit_ = 0;
+    BackendId id_ = 0;
 };
 
 }  // namespace fairlead

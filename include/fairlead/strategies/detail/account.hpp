@@ -70,4 +70,22 @@ struct alignas(64) Account {
 };
 static_assert(sizeof(Account) == 64);
 
+/// Failures that still count as in flight. The two are read apart, so `forgotten` may be the newer: then 0.
+inline std::uint32_t recent_failures(const Account& account) noexcept {
+    const std::uint32_t forgotten = account.forgotten.load(std::memory_order_relaxed);
+    const std::uint32_t recent = account.failed.load(std::memory_order_relaxed) - forgotten;
+    return recent < (std::uint32_t{1} << 31) ? recent : 0;
+}
+
+/// Requests completed ever. `completed` in the word has 24 bits; `half_turns` counts how often they passed a
+/// multiple of 2^23 and is raised a moment after the word, by one thread: its lowest bit and the word's
+/// highest tell whether that is still to come.
+inline std::uint64_t total_completed(const Account& account) noexcept {
+    constexpr std::uint32_t half = std::uint32_t{1} << 23;
+    const std::uint32_t now = word::completed(account.word.load(std::memory_order_relaxed));
+    std::uint64_t turns = account.half_turns.load(std::memory_order_relaxed);
+    if ((turns & 1U) != (now >= half ? 1U : 0U)) ++turns;
+    return turns * half + (now & (half - 1));
+}
+
 }  // namespace fairlead::detail

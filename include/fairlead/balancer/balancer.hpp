@@ -1,0 +1,218 @@
+// The balancer: choose a backend, send, report; change the fleet while traffic flows.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fairlead/balancer/detail/core.hpp>
+#include <fairlead/balancer/detail/exchange.hpp>
+#include <fairlead/balancer/figures.hpp>
+#include <fairlead/balancer/lease.hpp>
+#include <fairlead/model/settings.hpp>
+#include <fairlead/strategies/round_robin.hpp>
+#include <fairlead/transport/transport.hpp>
+
+namespace fairlead {
+
+namespace detail {
+template <class Balancer>
+struct AsyncCalls;  // defined in <fairlead/transport/async.hpp>: include it to use the async_ members
+}
+
+/// Balances requests over backends.
+///
+///     fairlead::Balancer<fairlead::LeastConnections> balancer{{
+///         {.name = "a", .url = "http://10.0.0.6:8000", .weight = 3},
+///         {.name = "b", .url = "http://10.0.0.7:8000"},
+///     }};
+///     if (fairlead::Lease lease = balancer.select()) {
+///         ...
+///         balancer.report(std::move(lease), fairlead::Outcome::from_status(200));
+///     }
+///
+/// `S` chooses (strategies/), `Transport` sends (transport/transport.hpp; none: the host sends by itself),
+/// `Clock` tells the time. For a strategy that can change at run time use `AnyStrategy`.
+///
+/// Threads: every member may be called from any thread. `select`, `first_byte` and `report` take no lock and
+/// allocate nothing in the steady state; the exceptions: a thread's first call, its first after a change of
+/// the fleet, a subset's first use (these hold a lock for pointer swaps only), and a report that changes a
+/// backend's state or ends a drain.
+/// Errors: the constructor throws `std::invalid_argument` on a bad backend or option. Nothing else throws but
+/// `std::bad_alloc`; `send` as it says.
+/// A balancer outlives its leases, as a mutex its locks. It cannot be moved.
+template <Strategy S = RoundRobin, class Transport = NoTransport,
+          ClockSource Clock = std::chrono::steady_clock>
+class Balancer {
+  public:
+    using StrategyType = S;
+    using TransportType = Transport;
+    using ClockType = Clock;
+    using CoreType = detail::Core<S, Clock>;
+
+    explicit Balancer(std::vector<BackendConfig> backends = {}, Options options = {},
+                      Transport transport = Transport{}, S strategy = S{}, Clock clock = Clock{})
+        : core_{options, std::move(strategy), std::move(clock)}, transport_{std::move(transport)} {
+        core_.write([&](detail::Roster& roster, Time now) {
+            for (auto& backend : backends) {
+                const std::string name = backend.name;
+                if (const auto error = roster.add(std::move(backend), now, true)) {
+                    throw std::invalid_argument{"fairlead::Balancer: backend \"" + name +
+                                                "\": " + error.message()};
+                }
+            }
+            roster.mark_changed();
+            return 0;
+        });
+    }
+
+    /// As settings say. For a strategy that is chosen by name (`AnyStrategy`) theirs is used. Only for
+    /// exactly `Settings`, so that a list of one backend is never taken for them.
+    template <std::same_as<Settings> From>
+    explicit Balancer(const From& settings, Transport transport = Transport{}, Clock clock = Clock{})
+        : Balancer{settings.backends, settings.options, std::move(transport), strategy_of(settings),
+                   std::move(clock)} {}
+
+    Balancer(const Balancer&) = delete;
+    Balancer& operator=(const Balancer&) = delete;
+
+    // --- requests ----------------------------------------------------------------------------------------
+
+    /// Chooses a backend and takes one of its connections. The lease says why when there is none.
+    Lease select(const Criteria& criteria = {}) noexcept { return core_.select(criteria); }
+
+    /// The answer began: passes a half-open trial and stops the latency clock. Optional: without it `report`
+    /// does both. Only the first call on a lease counts.
+    void first_byte(Lease& lease) noexcept { core_.first_byte(lease); }
+
+    /// The request ended: frees the connection and tells how it went. A lease that is not true is ignored.
+    void report(Lease&& lease, const Outcome& outcome) noexcept { core_.report(std::move(lease), outcome); }
+
+    /// The whole exchange: select, send, report, and again elsewhere where `Options` and the outcome allow
+    /// it. Returns the last response that came, whatever its status. Throws `std::system_error` with an
+    /// `Errc` when no backend could be chosen, and with the transport's error when no try brought a response.
+    template <BlockingTransport T = Transport>
+    typename T::Response send(const typename T::Request& request, const Criteria& criteria = {},
+                              const RequestOptions& options = {}) {
+        return detail::send_blocking(core_, transport_, request, criteria, options);
+    }
+
+    /// As `send`, queueing when every match is full, for any Asio completion token:
+    /// `async_send(request[, criteria[, options]], token)` completes `void(std::error_code, Response)`. Needs
+    /// an `AsyncTransport` and <fairlead/transport/async.hpp>. What `criteria` points to is copied.
+    template <class T = Transport, class... Rest>
+    auto async_send(typename T::Request request, Rest&&... rest) {
+        return detail::AsyncCalls<Balancer>::send(*this, std::move(request), std::forward<Rest>(rest)...);
+    }
+
+    /// As `async_send`, but completes with the response's head: `void(std::error_code, Stream)`. The stream
+    /// owns the lease, is read piece by piece, and reports when it ends, breaks or is dropped. Needs a
+    /// transport with `async_open`.
+    template <class T = Transport, class... Rest>
+    auto async_stream(typename T::Request request, Rest&&... rest) {
+        return detail::AsyncCalls<Balancer>::stream(*this, std::move(request), std::forward<Rest>(rest)...);
+    }
+
+    /// As `select`, but waits, first come first served by `RequestOptions::priority`, when every match is
+    /// full: `async_select([criteria[, options]], token)` completes `void(std::error_code, Lease)`. Needs
+    /// <fairlead/transport/async.hpp>.
+    template <class... Args>
+    auto async_select(Args&&... args) {
+        return detail::AsyncCalls<Balancer>::select(*this, std::forward<Args>(args)...);
+    }
+
+    // --- the fleet ---------------------------------------------------------------------------------------
+
+    /// Adds a backend. `Errc::duplicate_name`, `too_many_backends`, or what `validate` says of it.
+    std::error_code add(BackendConfig config) {
+        return core_.write([&](auto& roster, Time now) { return roster.add(std::move(config), now, false); });
+    }
+
+    /// Gives the backend of that name another config. Counters are kept; findings and averages too unless the
+    /// URL or the key changed. Leases keep the config they were given and count against the new limit.
+    std::error_code update(BackendConfig config) {
+        return core_.write([&](auto& roster, Time now) { return roster.update(std::move(config), now); });
+    }
+
+    /// As `update`, from the present config: `edit(BackendConfig&)` runs under a lock and must not call the
+    /// balancer. The name stays.
+    template <std::invocable<BackendConfig&> Edit>
+    std::error_code update(std::string_view name, Edit&& edit) {
+        return core_.write([&](auto& roster, Time now) -> std::error_code {
+            const auto backend = roster.find(name);
+            if (!backend) return Errc::unknown_backend;
+            BackendConfig config = *backend->config;
+            edit(config);
+            config.name = name;
+            return roster.update(std::move(config), now);
+        });
+    }
+
+    /// No new requests; what is in flight ends, then the backend is gone. A backend added later under the
+    /// same name is a new one.
+    std::error_code remove(std::string_view name) {
+        return core_.write([&](auto& roster, Time now) { return roster.remove(name, now); });
+    }
+
+    /// Ends `disable` and `drain`. What was found out about the backend stays.
+    std::error_code enable(std::string_view name) { return set_duty(name, detail::Duty::serving); }
+
+    /// No new requests from now on; what is in flight is left alone.
+    std::error_code disable(std::string_view name) { return set_duty(name, detail::Duty::disabled); }
+
+    /// As `disable`, and the event `drained` when nothing is in flight any more.
+    std::error_code drain(std::string_view name) { return set_duty(name, detail::Duty::draining); }
+
+    /// The next requests are chosen by `strategy`. Those in flight are reported to the same backends.
+    void set_strategy(S strategy) { core_.set_strategy(std::move(strategy)); }
+
+    /// The name of the strategy in force.
+    std::string strategy_name() const { return core_.strategy_name(); }
+
+    /// What a probe found about a backend: for a host that checks health by itself. A failed one takes the
+    /// backend out of service until one passes; thresholds are the caller's (`HealthMonitor`).
+    std::error_code probed(std::string_view name, bool ok) {
+        return core_.write([&](auto& roster, Time now) { return roster.probed(name, ok, now); });
+    }
+
+    // --- what is known -----------------------------------------------------------------------------------
+
+    /// Every backend's config, state and figures, by name. O(backends); takes the writers' mutex.
+    std::vector<BackendFigures> snapshot() const { return core_.figures(); }
+
+    /// `callback(const Event&)` is told of every change of state, ejection, retry and the like, on the thread
+    /// where it happened and under no lock. Replaces the one before. Must not throw.
+    void on_event(std::function<void(const Event&)> callback) { core_.on_event(std::move(callback)); }
+
+    const Options& options() const noexcept { return core_.options(); }
+    Transport& transport() noexcept { return transport_; }
+
+  private:
+    friend struct detail::AsyncCalls<Balancer>;
+
+    std::error_code set_duty(std::string_view name, detail::Duty duty) {
+        return core_.write([&](auto& roster, Time now) { return roster.set_duty(name, duty, now); });
+    }
+
+    static S strategy_of(const Settings& settings) {
+        if constexpr (requires { S::from_name(settings.strategy); }) {
+            auto named = S::from_name(settings.strategy);
+            if (!named) throw std::invalid_argument{"fairlead::Settings: strategy: " + named.error()};
+            return *named;
+        } else {
+            return S{};
+        }
+    }
+
+    CoreType core_;
+    [[no_unique_address]] Transport transport_;
+};
+
+}  // namespace fairlead

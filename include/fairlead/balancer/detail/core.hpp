@@ -1,0 +1,480 @@
+// What a balancer does for a request without knowing how requests are sent: choose, account, find out,
+// publish.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fairlead/balancer/detail/announcer.hpp>
+#include <fairlead/balancer/detail/eligibility.hpp>
+#include <fairlead/balancer/detail/picker.hpp>
+#include <fairlead/balancer/detail/place_signal.hpp>
+#include <fairlead/balancer/detail/publication.hpp>
+#include <fairlead/balancer/detail/subsets.hpp>
+#include <fairlead/balancer/figures.hpp>
+#include <fairlead/balancer/lease.hpp>
+#include <fairlead/balancer/roster.hpp>
+#include <fairlead/model/validate.hpp>
+#include <fairlead/resilience/retry.hpp>
+#include <fairlead/resilience/retry_budget.hpp>
+#include <fairlead/resilience/verdict.hpp>
+
+namespace fairlead::detail {
+
+inline std::uint64_t seed_of(const Options& options) {
+    if (options.seed) return *options.seed;
+    std::random_device entropy;
+    return (std::uint64_t{entropy()} << 32) ^ entropy();
+}
+
+inline const Options& checked(const Options& options) {
+    if (const auto problems = validate(options); !problems.empty()) {
+        throw std::invalid_argument{"fairlead::Options: " + problems.front()};
+    }
+    return options;
+}
+
+template <Strategy S, ClockSource Clock>
+class Core final : public LeaseOwner {
+  public:
+    Core(const Options& options, S strategy, Clock clock)
+        : options_{checked(options)},
+          seed_{seed_of(options)},
+          clock_{std::move(clock)},
+          roster_{options_, seed_},
+          publication_{seed_},
+          strategy_{std::move(strategy)},
+          subsets_{options_} {}
+
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+    ~Core() = default;
+
+    const Options& options() const noexcept { return options_; }
+    const Clock& clock() const noexcept { return clock_; }
+    std::uint64_t seed() const noexcept { return seed_; }
+    const Roster& roster() const noexcept { return roster_; }
+
+    // --- a request ---------------------------------------------------------------------------------------
+
+    Lease select(const Criteria& criteria) noexcept {
+        try {
+            auto* lane = publication_.read();
+            if (lane == nullptr) return LeaseAccess::refused(Errc::out_of_memory);
+            Time now{};
+            if (options_.timing || roster_.due().is_pending()) now = clock_.now();
+            if (roster_.due().is_pending() && roster_.due().is_due(now)) [[unlikely]] {
+                settle(now);
+                lane = publication_.read();
+            }
+            const Snapshot<S>* snapshot = lane->current;
+            const Group<S>* group = &snapshot->pool;
+            if (!criteria.model.empty() || !criteria.tags.empty()) {
+                Errc error{};
+                group = subsets_.find(*snapshot, criteria, error);
+                if (group == nullptr && error == Errc::too_many_changes) [[unlikely]] {
+                    make_room_for_subsets();
+                    lane = publication_.read();
+                    snapshot = lane->current;
+                    group = subsets_.find(*snapshot, criteria, error);
+                }
+                if (group == nullptr) [[unlikely]]
+                    return LeaseAccess::refused(error);
+            }
+            if (group->full_since.load(std::memory_order_relaxed) == places_.count()) [[unlikely]]
+                return refused(*group, criteria, now);
+            const Picker<S> picker{snapshot->strategy, options_, *lane, criteria, now};
+            Found found = picker.find(*group);
+            if (found.candidate == nullptr) [[unlikely]] {
+                found = look_again(picker, *group, criteria);
+                if (found.candidate == nullptr) return refused(*group, criteria, now);
+            }
+            return lease_of(*snapshot, found, criteria, now);
+        } catch (const std::bad_alloc&) {
+            return LeaseAccess::refused(Errc::out_of_memory);
+        }
+    }
+
+    void first_byte(Lease& lease) noexcept {
+        auto* backend = LeaseAccess::backend(lease);
+        if (backend == nullptr || std::exchange(LeaseAccess::streaming(lease), true)) return;
+        if (options_.timing) {
+            const Time now = clock_.now();
+            LeaseAccess::wait(lease) = now - LeaseAccess::began(lease);
+            if (options_.latency_to == LatencyTo::first_byte) {
+                advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+                backend->streaming.fetch_add(1, std::memory_order_relaxed);
+                LeaseAccess::began(lease) = now;
+            }
+        }
+        if (LeaseAccess::half_open(lease)) [[unlikely]]
+            decide_trial(lease, true);
+    }
+
+    /// A good answer's head came: that is what a trial waits for.
+    void head_came(Lease& lease) noexcept {
+        if (LeaseAccess::backend(lease) != nullptr && LeaseAccess::half_open(lease))
+            decide_trial(lease, true);
+    }
+
+    void report(Lease&& lease, const Outcome& outcome) noexcept {
+        auto* backend = LeaseAccess::backend(lease);
+        if (backend == nullptr) return;
+        const Time now = options_.timing ? clock_.now() : Time{};
+        // Everything that touches the backend comes before the add that releases it: after that it may be
+        // gone.
+        if (outcome.kind == Outcome::success) [[likely]] {
+            if (backend->consecutive.load(std::memory_order_relaxed) != 0 && is_current(lease, *backend)) {
+                backend->consecutive.store(0, std::memory_order_relaxed);
+            }
+            if (LeaseAccess::half_open(lease)) [[unlikely]]
+                decide_trial(lease, true);
+        } else {
+            learn(lease, *backend, outcome);
+        }
+        if (const auto tokens = LeaseAccess::tokens(lease); tokens != 0) {
+            backend->tokens.fetch_sub(static_cast<std::int64_t>(tokens), std::memory_order_relaxed);
+        }
+        if (outcome.prompt_tokens != 0 || outcome.completion_tokens != 0) {
+            backend->prompt_tokens.fetch_add(outcome.prompt_tokens, std::memory_order_relaxed);
+            backend->completion_tokens.fetch_add(outcome.completion_tokens, std::memory_order_relaxed);
+        }
+        if (options_.timing) {
+            advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+            if (LeaseAccess::streaming(lease) && options_.latency_to == LatencyTo::first_byte) {
+                const auto streamed = ticks_of(now - LeaseAccess::began(lease));
+                backend->streamed.fetch_add(static_cast<std::uint64_t>(std::max(0.0, streamed)),
+                                            std::memory_order_relaxed);
+                backend->streaming.fetch_sub(1, std::memory_order_relaxed);
+            }
+        }
+        release(lease, *backend);
+    }
+
+    void abandon(Lease& lease) noexcept final { report(std::move(lease), Outcome::cancelled); }
+
+    // --- tries -------------------------------------------------------------------------------------------
+
+    void count_request() noexcept { requests_.fetch_add(1, std::memory_order_relaxed); }
+    std::uint32_t max_retries() const noexcept { return max_retries_.load(std::memory_order_relaxed); }
+
+    /// Whether the budget allows one more try; tells the host either way.
+    bool take_retry(const std::string& backend, const Outcome& outcome) {
+        return write([&](Roster& roster, Time now) {
+            const bool allowed = retry_budget_.take(now, requests_.load(std::memory_order_relaxed), options_);
+            roster.event({.kind = allowed ? Event::Kind::retry : Event::Kind::retry_budget_exhausted,
+                          .backend = backend,
+                          .reason = to_string(outcome.kind)},
+                         now);
+            return allowed;
+        });
+    }
+
+    /// How long to wait before the same backend is tried for the `again`-th time.
+    Duration back_off(std::uint32_t again) {
+        const std::lock_guard lock{roster_.mutex()};
+        return detail::back_off(again, options_, rng_);
+    }
+
+    // --- the fleet ---------------------------------------------------------------------------------------
+
+    /// Runs `change(roster, now)` under the writers' mutex, publishes one snapshot if anything changed, tells
+    /// the host. Throws what `change` throws, and std::bad_alloc.
+    template <class Change>
+    auto write(Change&& change) {
+        const Time now = clock_.now();
+        std::vector<Event> events;
+        auto result = [&] {
+            const std::lock_guard lock{roster_.mutex()};
+            auto value = change(roster_, now);
+            if (roster_.changed()) publish(now);
+            events = roster_.take_events();
+            return value;
+        }();
+        place_freed();  // whoever waits or was told "full" looks at the new picture
+        announcer_.tell(events);
+        return result;
+    }
+
+    void set_strategy(S strategy) {
+        write([&](Roster& roster, Time now) {
+            roster.event({.kind = Event::Kind::strategy_changed, .reason = std::string{name_of(strategy)}},
+                         now);
+            strategy_ = std::move(strategy);
+            roster.mark_changed();
+            return 0;
+        });
+    }
+
+    std::string strategy_name() const {
+        const std::lock_guard lock{roster_.mutex()};
+        return std::string{name_of(strategy_)};
+    }
+
+    std::vector<BackendFigures> figures() const {
+        const std::lock_guard lock{roster_.mutex()};
+        return roster_.figures();
+    }
+
+    std::shared_ptr<const Snapshot<S>> current() const noexcept { return publication_.current(); }
+
+    void on_event(Announcer::Callback callback) { announcer_.set(std::move(callback)); }
+
+  private:
+    Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now) {
+        auto& backend = CandidateAccess::backend(*found.candidate);
+        Lease lease;
+        LeaseAccess::owner(lease) = this;
+        LeaseAccess::backend(lease) = &backend;
+        LeaseAccess::config(lease) = &CandidateAccess::config(*found.candidate);
+        LeaseAccess::taken(lease) = found.word;
+        LeaseAccess::began(lease) = now;
+        LeaseAccess::id(lease) = found.candidate->id();
+        LeaseAccess::serial(lease) = backend.serial;
+        LeaseAccess::error(lease) = 0;
+        LeaseAccess::half_open(lease) = CandidateAccess::is_half_open(*found.candidate);
+        LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(*found.candidate);
+        if (criteria.tokens != 0) {
+            LeaseAccess::tokens(lease) = criteria.tokens;
+            backend.tokens.fetch_add(static_cast<std::int64_t>(criteria.tokens), std::memory_order_relaxed);
+        }
+        if (options_.timing) {
+            const Tick tick = tick_of(now);
+            advance_area(backend, tick, found.word);
+            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
+                refresh(snapshot, backend, tick);
+        }
+        return lease;
+    }
+
+    /// Brings the chosen backend's averages up to date, and those of a few others in turn: one that nobody
+    /// chooses must be forgiven too.
+    [[gnu::noinline]] void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
+        constexpr std::size_t others = 8;  // unpicked ones are then at most n / 8 refreshes behind
+        backend.pace.refresh(backend, *backend.pool, now, options_);
+        const auto& members = snapshot.members;
+        for (std::size_t i = 0; i < std::min(others, members.size()); ++i) {
+            const auto at = refresh_cursor_.fetch_add(1, std::memory_order_relaxed) % members.size();
+            auto& other = *members[at].backend;
+            if (due(other.refresh_tick.load(std::memory_order_relaxed), now)) {
+                other.pace.refresh(other, *other.pool, now, options_);
+            }
+        }
+    }
+
+    /// Nobody could take it. Once more after saying so, so that a release that comes between is either seen
+    /// here or sees the flag: both sides write, then read, all sequentially consistent.
+    [[gnu::noinline]] Found look_again(const Picker<S>& picker, const Group<S>& group,
+                                       const Criteria& criteria) {
+        if (!criteria.exclude.empty() || group.levels.empty()) return {};
+        const std::uint64_t count = places_.count();
+        places_.expect();
+        for (const auto& level : group.levels) {
+            for (const auto& candidate : level.candidates) {
+                if (CandidateAccess::is_warming(candidate)) return {};  // its limit rises by itself
+                if (CandidateAccess::has_place(candidate)) return picker.find(group);
+            }
+        }
+        group.full_since.store(count, std::memory_order_relaxed);
+        return {};
+    }
+
+    [[gnu::noinline]] Lease refused(const Group<S>& group, const Criteria& criteria,
+                                    Time now) const noexcept {
+        // A group known to be full says so without a look over thousands.
+        if (group.full_since.load(std::memory_order_relaxed) == places_.count() &&
+            !roster_.due().is_pending()) {
+            return LeaseAccess::refused(Errc::all_full);
+        }
+        Duration wait{};
+        const Errc reason = why_nobody(group, criteria, now, wait);
+        return LeaseAccess::refused(reason, wait);
+    }
+
+    /// Another snapshot of the same fleet, with the recently used subsets only.
+    [[gnu::noinline]] void make_room_for_subsets() {
+        const std::lock_guard lock{roster_.mutex()};
+        const auto previous = publication_.current();
+        publication_.publish(subsets_.draw(strategy_, roster_.members(), previous.get(), true));
+    }
+
+    static bool is_current(Lease& lease, const LiveBackend& backend) noexcept {
+        const auto now = backend.word.load(std::memory_order_relaxed);
+        return ((LeaseAccess::taken(lease) ^ now) & word::epoch_mask) == 0;
+    }
+
+    /// What an outcome other than plain success says about the backend.
+    [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome) noexcept {
+        backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
+        const Verdict verdict = judge(outcome, !LeaseAccess::config(lease)->api_key.empty());
+        const Time now = clock_.now();
+        if (verdict.failure) {
+            backend.failed.fetch_add(1, std::memory_order_relaxed);
+            backend.last_failure.store(static_cast<int>(outcome.kind) | outcome.status << 8,
+                                       std::memory_order_relaxed);
+            if (options_.timing) {
+                // Due soon, so that the failure is noted and, in time, forgotten.
+                backend.pace.refresh(backend, *backend.pool, tick_of(now), options_);
+            } else {
+                backend.forgotten.fetch_add(1, std::memory_order_relaxed);
+            }
+        } else if (verdict.neutral && !counts_as_completed(lease, backend, outcome, now)) {
+            backend.neutral.fetch_add(1, std::memory_order_relaxed);
+        }
+        if (!is_current(lease, backend)) return;
+        if (verdict.rests) rest(backend, outcome, now);
+        if (LeaseAccess::half_open(lease)) {
+            if (verdict.failure || verdict.rests) return decide_trial(lease, false);
+            if (!verdict.neutral) decide_trial(lease, true);
+            return;
+        }
+        if (verdict.failure) return failed(lease, backend, now);
+        if (!verdict.neutral) backend.consecutive.store(0, std::memory_order_relaxed);
+    }
+
+    /// A cancelled request says something when it had already taken longer than the mean.
+    bool counts_as_completed(Lease& lease, const LiveBackend& backend, const Outcome& outcome, Time now) {
+        if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
+        if (LeaseAccess::streaming(lease)) return true;  // its first byte came: it was counted then
+        return ticks_of(now - LeaseAccess::began(lease)) > backend.pool->mean();
+    }
+
+    void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
+        if (!roster_.rest_from(backend, now + rest_of(outcome, options_))) return;
+        write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
+    }
+
+    void failed(Lease& lease, LiveBackend& backend, Time) noexcept {
+        if (!options_.ejection) return;
+        const std::uint32_t row = backend.consecutive.fetch_add(1, std::memory_order_relaxed) + 1;
+        const bool too_many = row >= failure_threshold_.load(std::memory_order_relaxed);
+        if (!too_many && !options_.timing) return;
+        write_quietly([&](Roster& roster, Time now) {
+            if (!is_current(lease, backend)) return;  // somebody was quicker
+            roster.failed(backend, too_many, now);
+        });
+    }
+
+    void decide_trial(Lease& lease, bool good) noexcept {
+        LeaseAccess::half_open(lease) = false;
+        auto& backend = *LeaseAccess::backend(lease);
+        if (!is_current(lease, backend)) return;
+        write_quietly([&](Roster& roster, Time now) {
+            if (!is_current(lease, backend)) return;
+            if (good) {
+                roster.trial_succeeded(backend, now);
+            } else {
+                roster.eject(backend, "failed trial", now);
+            }
+        });
+        if (std::exchange(LeaseAccess::trial(lease), false) && is_current(lease, backend)) {
+            // The same epoch still: the next trial may begin while this answer streams.
+            backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
+            if (places_.is_expected()) place_freed();
+        }
+    }
+
+    /// As `write`, for the path of a request: whatever cannot be had for want of memory is left for the next
+    /// change.
+    template <class Change>
+    [[gnu::noinline]] void write_quietly(Change&& change) noexcept {
+        try {
+            write([&](Roster& roster, Time now) {
+                change(roster, now);
+                return 0;
+            });
+        } catch (const std::bad_alloc&) {
+        }
+    }
+
+    [[gnu::noinline]] void settle(Time now) noexcept {
+        write_quietly([&](Roster& roster, Time) { roster.settle(now); });
+    }
+
+    void release(Lease& lease, LiveBackend& backend) noexcept {
+        constexpr std::uint64_t step = word::one_completed - word::one_in_flight;
+        std::uint64_t before = 0;
+        if (LeaseAccess::trial(lease)) [[unlikely]] {
+            before = backend.word.load(std::memory_order_relaxed);
+            std::uint64_t after = 0;
+            do {
+                after = before + step;
+                if (((before ^ LeaseAccess::taken(lease)) & word::epoch_mask) == 0) after &= ~word::trial;
+            } while (!backend.word.compare_exchange_weak(before, after, std::memory_order_seq_cst,
+                                                         std::memory_order_relaxed));
+        } else {
+            // Release: what was done to the backend comes before whoever takes the place next, or frees it.
+            // Sequentially consistent: see `look_again` and `Roster::announce_drain`.
+            before = backend.word.fetch_add(step, std::memory_order_seq_cst);
+        }
+        // From here on the backend may be gone.
+        LeaseAccess::backend(lease) = nullptr;
+        constexpr std::uint64_t half_turn = ((std::uint64_t{1} << 23) - 1) << word::completed_shift;
+        const bool last_of_closed = (before & (word::closed | word::in_flight_mask)) == (word::closed | 1);
+        const bool other_config = ((before ^ LeaseAccess::taken(lease)) & word::generation_mask) != 0;
+        const bool turned = (before & half_turn) == half_turn;
+        if (last_of_closed || other_config || turned) [[unlikely]] {
+            write_quietly([&](Roster& roster, Time now) {
+                roster.released(LeaseAccess::id(lease), LeaseAccess::serial(lease),
+                                word::generation(LeaseAccess::taken(lease)), word::generation(before), turned,
+                                now);
+            });
+        }
+        if (places_.is_expected()) [[unlikely]]
+            place_freed();
+    }
+
+    [[gnu::noinline]] void place_freed() noexcept { places_.freed(); }
+
+    /// Called with the roster's mutex.
+    void publish(Time now) {
+        const auto previous = publication_.current();
+        auto snapshot = subsets_.draw(strategy_, roster_.members(), previous.get());
+        tell_panic(previous.get(), *snapshot, now);
+        publication_.publish(std::move(snapshot));
+        roster_.drawn();
+    }
+
+    void tell_panic(const Snapshot<S>* before, const Snapshot<S>& after, Time now) {
+        for (const auto& model : after.panicking) {
+            if (before == nullptr || !before->panicking.contains(model)) {
+                roster_.event({.kind = Event::Kind::panic_entered, .backend = model}, now);
+            }
+        }
+        if (before == nullptr) return;
+        for (const auto& model : before->panicking) {
+            if (!after.panicking.contains(model)) {
+                roster_.event({.kind = Event::Kind::panic_left, .backend = model}, now);
+            }
+        }
+    }
+
+    const Options options_;
+    const std::uint64_t seed_;
+    [[no_unique_address]] Clock clock_;
+    Roster roster_;
+    Publication<Snapshot<S>> publication_;
+    S strategy_;  // with the roster's mutex
+    Subsets<S> subsets_;
+    Rng rng_{Rng::mix(seed_ + 1)};  // with the roster's mutex
+    RetryBudget retry_budget_{};    // with the roster's mutex
+    std::atomic<std::uint32_t> failure_threshold_{options_.failure_threshold};
+    std::atomic<std::uint32_t> max_retries_{options_.max_retries};
+    std::atomic<std::uint64_t> requests_{0};  // that began an exchange: what the retry budget is a share of
+    Announcer announcer_;
+    std::atomic<std::size_t> refresh_cursor_{0};
+    PlaceSignal places_;
+};
+
+}  // namespace fairlead::detail

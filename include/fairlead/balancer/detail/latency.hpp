@@ -1,0 +1,203 @@
+// A backend's latency by Little's law, without a lock: in flight, integrated over time, per completion.
+//
+// A mean of measured latencies learns of a stall only when the slow answer arrives. The integral of "in
+// flight" over time grows while the answer is still out: a backend that hangs looks slow at once.
+//
+// `select` and `report` advance one word (tick, integral) by a relaxed load and store. The store is
+// idempotent in time: a lost update means that the next one covers the interval too, with a slightly stale
+// "in flight".
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+
+#include <fairlead/model/options.hpp>
+#include <fairlead/model/time.hpp>
+#include <fairlead/strategies/detail/account.hpp>
+
+namespace fairlead::detail {
+
+/// 65,536 ns, modulo 2^32 of them (78 hours): fine against any latency worth a name, and one shift to get.
+using Tick = std::uint32_t;
+inline constexpr double nanoseconds_per_tick = 65'536.0;
+
+inline Tick tick_of(Time time) noexcept {
+    return static_cast<Tick>(static_cast<std::uint64_t>(time.time_since_epoch().count()) >> 16);
+}
+
+inline double ticks_of(Duration duration) noexcept {
+    return static_cast<double>(duration.count()) / nanoseconds_per_tick;
+}
+
+/// Whether `tick` has come at `now`, in modular time.
+inline bool due(Tick tick, Tick now) noexcept { return now - tick < (Tick{1} << 31); }
+
+/// What counts as under way for the latency: in flight, less those whose answer already began, and the
+/// failures that are not forgotten. `w` is the account's word.
+inline std::uint32_t waiting(const Account& account, std::uint64_t w) noexcept {
+    const std::uint32_t busy = word::in_flight(w) + recent_failures(account);
+    const std::uint32_t streaming = account.streaming.load(std::memory_order_relaxed);
+    return busy > streaming ? busy - streaming : 0;
+}
+
+/// Brings the integral up to `now`; `w` is the word before the change that is about to happen or just did.
+/// All relaxed: see the head of this file.
+inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
+    const std::uint64_t area = account.area.load(std::memory_order_relaxed);
+    const Tick passed = now - static_cast<Tick>(area >> 32);
+    if (passed == 0 || passed >= (Tick{1} << 31)) return;  // nothing passed, or another thread was ahead
+    const std::uint32_t sum = static_cast<std::uint32_t>(area) + waiting(account, w) * passed;
+    account.area.store((std::uint64_t{now} << 32) | sum, std::memory_order_relaxed);
+}
+
+/// The noise gate b(x) of a ratio of latencies: differences below 10 % are noise and must not starve anyone.
+inline double without_noise(double ratio) noexcept {
+    constexpr double gate = 1.1;
+    if (ratio > gate) return ratio / gate;
+    if (ratio < 1.0 / gate) return ratio * gate;
+    return 1.0;
+}
+
+/// The mean latency of all backends of one model. Lock-free: each backend adds what changed of its own sums.
+class PoolLatency {
+  public:
+    /// Adds to the sums; any thread. Relaxed: a mean that lacks the last addition is as good.
+    void add(double area, double done) noexcept {
+        area_.fetch_add(area, std::memory_order_relaxed);
+        done_.fetch_add(done, std::memory_order_relaxed);
+    }
+
+    /// In ticks; one second before the first completion, so that nothing is thought infinitely fast.
+    double mean() const noexcept {
+        constexpr double second = 1e9 / nanoseconds_per_tick;
+        const double done = done_.load(std::memory_order_relaxed);
+        if (done < 0.5) return second;
+        return std::max(area_.load(std::memory_order_relaxed) / done, 0.01);
+    }
+
+  private:
+    std::atomic<double> area_{0.0};
+    std::atomic<double> done_{0.0};
+};
+
+/// The fading sums behind one backend's `slowness`. One thread at a time, by `Pace::refresh`'s try flag:
+/// who finds it taken goes on, since the other is doing the same work.
+class Pace {
+  public:
+    /// Brings sums, slowness and forgotten failures up to `now`. Any thread; wait-free. Some 30 ns, run once
+    /// in tau / 64 a backend.
+    void refresh(Account& account, PoolLatency& pool, Tick now, const Options& options) noexcept {
+        if (busy_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
+        advance_area(account, now, account.word.load(std::memory_order_relaxed));
+        fade(account, pool, now, options);
+        const bool pending = forget_failures(account, pool.mean(), now);
+        double wait = ticks_of(options.latency_tau) / 64.0;
+        if (pending) wait = std::min(wait, failure_memory * pool.mean() / failure_slots);
+        account.refresh_tick.store(now + static_cast<Tick>(std::clamp(wait, 1.0, 1e9)),
+                                   std::memory_order_relaxed);
+        busy_.store(false, std::memory_order_release);
+    }
+
+    /// Forgets what was learned (the backend is another one now); counters stay. Not from two threads.
+    void restart(Account& account, PoolLatency& pool) noexcept {
+        while (busy_.exchange(true, std::memory_order_acquire)) {
+        }
+        pool.add(-area_, -done_);
+        area_ = done_ = 0.0;
+        account.slowness.store(1.0F, std::memory_order_relaxed);
+        busy_.store(false, std::memory_order_release);
+    }
+
+    /// The whole integral since the start, in ticks times requests; the share since the last refresh is
+    /// missing. Any thread.
+    double total_area() const noexcept { return total_.load(std::memory_order_relaxed); }
+
+  private:
+    static constexpr double failure_memory = 10.0;  // mean latencies: a backend failing in 1 ms looks as busy
+                                                    // as one that is ten times slower than the pool
+    static constexpr std::size_t failure_slots = 16;
+
+    void fade(Account& account, PoolLatency& pool, Tick now, const Options& options) noexcept {
+        const auto sum = static_cast<std::uint32_t>(account.area.load(std::memory_order_relaxed));
+        const auto done = static_cast<std::uint32_t>(total_completed(account)) +
+                          account.streaming.load(std::memory_order_relaxed) -
+                          account.failed.load(std::memory_order_relaxed) -
+                          account.neutral.load(std::memory_order_relaxed);
+        const double more_area = sum - sum_;
+        const double more_done = static_cast<std::int32_t>(done - counted_);  // racing reads: may be below 0
+        const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
+
+        // Where requests are few, evidence must last longer, or every backend always looks unknown. With
+        // rate r and time constant tau the faded count is r tau, so the tau that gives 20 is 20 tau / count.
+        const double tau = ticks_of(options.latency_tau);
+        const double now_tau = tau_ > 0 ? tau_ : tau;
+        const double keep = std::exp(-static_cast<double>(passed) / now_tau);
+        const double area = std::max(0.0, area_ * keep + more_area);
+        const double completed = std::max(0.0, done_ * keep + more_done);
+        constexpr double enough = 20.0;
+        const double wanted = std::clamp(enough * now_tau / std::max(completed, 0.1), tau,
+                                         std::max(tau, ticks_of(options.latency_tau_max)));
+        // The wanted tau is followed slowly (its own time constant), since `completed` lags by tau itself.
+        tau_ = now_tau + (wanted - now_tau) * (1.0 - std::exp(-static_cast<double>(passed) / now_tau));
+
+        pool.add(area - area_, completed - done_);
+        // Failures that still count are nobody's waiting: what the host is shown leaves them out.
+        const double failures = std::min(more_area, static_cast<double>(recent_failures(account)) * passed);
+        total_.store(total_.load(std::memory_order_relaxed) + more_area - failures,
+                     std::memory_order_relaxed);
+        area_ = area;
+        done_ = completed;
+        sum_ = sum;
+        counted_ = done;
+        last_ = now;
+        started_ = true;
+
+        const double mean = pool.mean();
+        const double own = (area_ + mean) / (done_ + 1.0);  // no evidence: the pool's mean
+        account.slowness.store(static_cast<float>(without_noise(own / mean)), std::memory_order_relaxed);
+    }
+
+    /// Takes note of new failures, and lets those go that are older than `failure_memory` means. Returns
+    /// whether some still count.
+    bool forget_failures(Account& account, double mean, Tick now) noexcept {
+        const std::uint32_t failed = account.failed.load(std::memory_order_relaxed);
+        if (failed != noted_) {
+            // The ring is full only when refreshes came faster than planned: then the newest note is widened.
+            if (count_ == failure_slots) --count_;
+            notes_[(first_ + count_++) % failure_slots] = {now, failed};
+            noted_ = failed;
+        }
+        const auto memory = static_cast<Tick>(std::min(failure_memory * mean, 1e9));
+        while (count_ > 0 && now - notes_[first_].at >= memory) {
+            account.forgotten.store(notes_[first_].failed, std::memory_order_relaxed);
+            first_ = (first_ + 1) % failure_slots;
+            --count_;
+        }
+        return count_ > 0;
+    }
+
+    struct Note {
+        Tick at;
+        std::uint32_t failed;
+    };
+
+    std::atomic<bool> busy_{false};
+    bool started_ = false;
+    Tick last_ = 0;
+    std::uint32_t sum_ = 0;
+    std::uint32_t counted_ = 0;
+    std::uint32_t noted_ = 0;
+    double area_ = 0.0;
+    double done_ = 0.0;
+    double tau_ = 0.0;
+    std::atomic<double> total_{0.0};
+    std::array<Note, failure_slots> notes_{};
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+};
+
+}  // namespace fairlead::detail

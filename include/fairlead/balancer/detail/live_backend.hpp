@@ -1,0 +1,157 @@
+// One backend as the balancer keeps it: the account that requests touch, and the findings behind a mutex.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <fairlead/balancer/detail/latency.hpp>
+#include <fairlead/balancer/figures.hpp>
+#include <fairlead/model/backend_config.hpp>
+#include <fairlead/model/event.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/resilience/ejection.hpp>
+#include <fairlead/resilience/failure_ratio.hpp>
+#include <fairlead/strategies/candidate.hpp>
+#include <fairlead/strategies/detail/account.hpp>
+
+namespace fairlead::detail {
+
+inline constexpr std::size_t outcome_kinds = 7;
+
+/// The configs that leases still show, and how many leases each. A release compares the generation in the
+/// word with its lease's: only when they differ does it come here (under the roster's mutex).
+class ConfigHistory {
+  public:
+    /// Called with the roster's mutex. `held` leases were out, of all generations, when `generation` ended.
+    void retire(std::uint32_t generation, std::shared_ptr<const BackendConfig> config, std::int64_t held) {
+        for (const Old& old : old_) held -= old.leases;
+        old_.push_back({generation, held, std::move(config)});
+        drop_unused();
+    }
+
+    /// Called with the roster's mutex: a lease of `generation` ended while the word had `current`. A
+    /// generation that ended between that release and this call did not count it: it was then taken for one
+    /// of the older generation's, which is set right here.
+    void ended(std::uint32_t generation, std::uint32_t current) noexcept {
+        for (Old& old : old_) {
+            if (old.generation == generation) --old.leases;
+            if (old.generation == current) ++old.leases;
+        }
+        drop_unused();
+    }
+
+    bool uses(std::uint32_t generation) const noexcept {
+        for (const Old& old : old_) {
+            if (old.generation == generation) return true;
+        }
+        return false;
+    }
+
+    std::size_t size() const noexcept { return old_.size(); }
+
+  private:
+    struct Old {
+        std::uint32_t generation;
+        std::int64_t leases;
+        std::shared_ptr<const BackendConfig> config;
+    };
+
+    /// Oldest first only: while a release is on its way to `ended`, its own generation still counts it, so
+    /// nothing younger, whose count may be short by it, can go.
+    void drop_unused() noexcept {
+        while (!old_.empty() && old_.front().leases == 0) old_.pop_front();
+    }
+
+    std::deque<Old> old_;
+};
+
+/// The operator's word.
+enum class Duty : std::uint8_t { serving, draining, disabled, removed };
+
+/// One live backend. Identity is the name and survives a change of config. The base is the hot cache line;
+/// everything below is touched when something goes wrong, once in a while, or by the writers.
+struct LiveBackend : Account {
+    // --- any thread, relaxed -----------------------------------------------------------------------------
+    std::array<std::atomic<std::uint32_t>, outcome_kinds> outcomes{};  // all but success, which is the rest
+    std::atomic<std::int64_t> rest_until{0};  // nanoseconds of the balancer's clock; 0: never rested
+    std::atomic<std::int64_t> returned{0};    // when it last came into service: slow start counts from here
+    std::atomic<std::uint64_t> prompt_tokens{0};
+    std::atomic<std::uint64_t> completion_tokens{0};
+    std::atomic<std::uint64_t> streamed{0};  // ticks that answers took after their first byte
+    std::atomic<int> last_failure{-1};       // kind of the last failure in the lowest byte, status above
+    Pace pace;
+    std::shared_ptr<PoolLatency> pool;  // of its model; fixed for life unless the model changes (mutex)
+
+    // --- with the roster's mutex -------------------------------------------------------------------------
+    BackendId id = 0;
+    std::uint32_t serial = 0;  // tells apart two backends that had the same id one after the other
+    std::shared_ptr<const BackendConfig> config;
+    ConfigHistory history;
+    Duty duty = Duty::serving;
+    bool probe_ok = true;
+    bool ejection_refused = false;  // one event for a row of refusals
+    bool announced_drain = false;
+    Ejection ejection;
+    FailureRatio failure_ratio;
+    bool warming = false;                        // within slow start
+    BackendState shown = BackendState::healthy;  // the last state told to the host
+
+    bool resting() const noexcept { return (word.load(std::memory_order_relaxed) & word::resting) != 0; }
+
+    /// The one status shown. Called with the roster's mutex.
+    BackendState state() const noexcept {
+        if (duty == Duty::disabled || duty == Duty::removed) return BackendState::disabled;
+        if (duty == Duty::draining) return BackendState::draining;
+        if (!probe_ok || ejection.is_ejected()) return BackendState::unhealthy;
+        if (ejection.is_half_open()) return BackendState::half_open;
+        return resting() ? BackendState::resting : BackendState::healthy;
+    }
+
+    /// What the host is told. Called with the roster's mutex.
+    BackendFigures figures() const {
+        BackendFigures f;
+        f.config = *config;
+        f.id = id;
+        f.state = state();
+        f.in_service = in_service();
+        f.in_flight = word::in_flight(word.load(std::memory_order_relaxed));
+        f.completed = total_completed(*this);
+        std::uint64_t others = 0;
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            f.outcomes[i] = outcomes[i].load(std::memory_order_relaxed);
+            others += f.outcomes[i];
+        }
+        f.succeeded = f.completed > others ? f.completed - others : 0;
+        f.outcomes[Outcome::success] = f.succeeded;
+        f.failed = failed.load(std::memory_order_relaxed);
+        f.consecutive_failures = consecutive.load(std::memory_order_relaxed);
+        f.tokens_in_flight =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(0, tokens.load(std::memory_order_relaxed)));
+        f.prompt_tokens = prompt_tokens.load(std::memory_order_relaxed);
+        f.completion_tokens = completion_tokens.load(std::memory_order_relaxed);
+        if (f.completed > 0) {
+            const double ticks =
+                pace.total_area() + static_cast<double>(streamed.load(std::memory_order_relaxed));
+            f.average_response_time = Duration{
+                static_cast<std::int64_t>(ticks * nanoseconds_per_tick / static_cast<double>(f.completed))};
+        }
+        f.slowness = static_cast<double>(slowness.load(std::memory_order_relaxed));
+        if (const int last = last_failure.load(std::memory_order_relaxed); last >= 0) {
+            f.last_failure = static_cast<Outcome::Kind>(last & 0xff);
+            f.last_failure_status = last >> 8;
+        }
+        return f;
+    }
+
+    /// Whether requests may go to it at all, panic aside. Called with the roster's mutex.
+    bool in_service() const noexcept { return duty == Duty::serving && findings_ok(); }
+    bool findings_ok() const noexcept { return probe_ok && !ejection.is_ejected(); }
+};
+
+}  // namespace fairlead::detail

@@ -1,0 +1,169 @@
+// From a snapshot and a request's criteria to a place on one backend: the hot path of `select`.
+//
+// Holds nothing: a view over what one call works with. No lock, no allocation, but for a thread's first use
+// of a group and a subset's first use by anyone.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <new>
+#include <span>
+#include <string_view>
+
+#include <fairlead/balancer/detail/publication.hpp>
+#include <fairlead/balancer/detail/seat.hpp>
+#include <fairlead/balancer/snapshot.hpp>
+#include <fairlead/model/criteria.hpp>
+#include <fairlead/model/options.hpp>
+#include <fairlead/resilience/slow_start.hpp>
+#include <fairlead/strategies/strategy.hpp>
+
+namespace fairlead::detail {
+
+/// What a look for a place came to.
+struct Found {
+    const Candidate* candidate = nullptr;
+    std::uint64_t word = 0;  ///< the account's, just before the place was taken
+};
+
+template <Strategy S>
+class Picker {
+  public:
+    using Lane = typename Publication<Snapshot<S>>::Lane;
+
+    Picker(const S& strategy, const Options& options, Lane& lane, const Criteria& criteria, Time now) noexcept
+        : strategy_{strategy}, options_{options}, lane_{lane}, criteria_{criteria}, now_{now} {}
+
+    /// Takes a place in the first level that has one. Throws std::bad_alloc on a thread's first use of a
+    /// group.
+    Found find(const Group<S>& group) const {
+        for (const auto& level : group.levels) {
+            // With overprovisioning, a level that is not whole leaves part of what comes to the next.
+            if (level.share < 1.0 && &level != &group.levels.back() && lane_.rng.uniform() >= level.share) {
+                continue;
+            }
+            if (const Found found = find(level); found.candidate != nullptr) return found;
+        }
+        if (!group.levels.empty() && group.levels.front().share < 1.0) return any_level(group);
+        return {};
+    }
+
+  private:
+    static constexpr std::uint32_t preferences = 16;  // of a key, before chance decides
+    static constexpr int second_draws = 4;  // each finds a free one with the free share's probability
+
+    Found find(const Level<S>& level) const {
+        const std::span<const Candidate> candidates{level.candidates};
+        Pick pick{criteria_, lane_.rng, lane_.turn(level.turn)};
+        std::size_t chosen = strategy_.pick(*level.table, candidates, pick);
+        if (Found found; try_pick(level, chosen, found)) return found;
+        return second_choice(level, pick);
+    }
+
+    [[gnu::noinline]] Found second_choice(const Level<S>& level, Pick& pick) const {
+        const std::span<const Candidate> candidates{level.candidates};
+        Found found;
+        if (needs_of(strategy_).preference) {
+            const auto last = std::min<std::size_t>(preferences, candidates.size() * 2);
+            for (pick.attempt = 1; pick.attempt < last; ++pick.attempt) {
+                if (try_take(candidates, strategy_.pick(*level.table, candidates, pick), found)) return found;
+            }
+        }
+        for (int i = 0; i < second_draws; ++i) {
+            if (try_take(candidates, level.draws.pick(lane_.rng), found)) return found;
+        }
+        // Never simply the neighbour of the one that could not: it would carry two shares.
+        const auto size = static_cast<std::uint32_t>(candidates.size());
+        const std::uint32_t start = lane_.rng.below(size);
+        for (std::uint32_t i = 0; i < size; ++i) {
+            if (try_take(candidates, start + i < size ? start + i : start + i - size, found)) return found;
+        }
+        return found;
+    }
+
+    Found any_level(const Group<S>& group) const {
+        for (const auto& level : group.levels) {
+            if (const Found found = find(level); found.candidate != nullptr) return found;
+        }
+        return {};
+    }
+
+    /// The strategy's own choice: one within its slow start is kept with the ramp's probability, else drawn
+    /// once more by weight.
+    bool try_pick(const Level<S>& level, std::size_t chosen, Found& found) const {
+        const std::span<const Candidate> candidates{level.candidates};
+        if (chosen < candidates.size() && CandidateAccess::is_warming(candidates[chosen])) [[unlikely]] {
+            const auto& backend = CandidateAccess::backend(candidates[chosen]);
+            if (lane_.rng.uniform() >= ramp(backend)) chosen = level.draws.pick(lane_.rng);
+        }
+        return try_take(candidates, chosen, found);
+    }
+
+    bool try_take(std::span<const Candidate> candidates, std::size_t index, Found& found) const noexcept {
+        if (index >= candidates.size()) return false;
+        const Candidate& candidate = candidates[index];
+        if (!criteria_.exclude.empty() && is_excluded(candidate)) return false;
+        std::uint32_t limit = candidate.limit();
+        if (CandidateAccess::is_warming(candidate)) [[unlikely]] {
+            limit = std::min(limit, warming_limit(limit, ramp(CandidateAccess::backend(candidate))));
+        }
+        if (!CandidateAccess::take(candidate, limit, found.word)) return false;
+        found.candidate = &candidate;
+        return true;
+    }
+
+    bool is_excluded(const Candidate& candidate) const noexcept {
+        return std::find(criteria_.exclude.begin(), criteria_.exclude.end(), candidate.name()) !=
+               criteria_.exclude.end();
+    }
+
+    double ramp(const LiveBackend& backend) const noexcept {
+        const Time since{Duration{backend.returned.load(std::memory_order_relaxed)}};
+        return slow_start_share(now_ - since, options_.slow_start, options_.slow_start_floor);
+    }
+    static std::uint32_t warming_limit(std::uint32_t limit, double share) noexcept {
+        return limit == 0 ? 0 : std::max(1U, static_cast<std::uint32_t>(limit * share));
+    }
+
+    const S& strategy_;
+    const Options& options_;
+    Lane& lane_;
+    const Criteria& criteria_;
+    const Time now_;
+};
+
+/// Why nobody in the group can take the request, looked at when nobody did. Several reasons: the one that a
+/// wait, or the caller, could mend first. `wait` receives the shortest rest. O(members).
+template <Strategy S>
+Errc why_nobody(const Group<S>& group, const Criteria& criteria, Time now, Duration& wait) noexcept {
+    if (group.levels.empty()) return group.nobody;
+    bool full = false;
+    bool resting = false;
+    auto rest = std::numeric_limits<std::int64_t>::max();
+    for (const auto& level : group.levels) {
+        for (const auto& candidate : level.candidates) {
+            if (candidate.limit() == 0) continue;
+            if (std::find(criteria.exclude.begin(), criteria.exclude.end(), candidate.name()) !=
+                criteria.exclude.end()) {
+                continue;
+            }
+            const auto& backend = CandidateAccess::backend(candidate);
+            if (backend.resting()) {
+                resting = true;
+                rest = std::min(rest, backend.rest_until.load(std::memory_order_relaxed));
+            } else {
+                full = true;
+            }
+        }
+    }
+    if (full) return Errc::all_full;
+    if (!resting) return Errc::all_excluded;
+    wait = std::max(Duration{1}, Duration{rest} - now.time_since_epoch());
+    return Errc::all_resting;
+}
+
+}  // namespace fairlead::detail

@@ -1,0 +1,159 @@
+// How a new picture of the fleet reaches the threads that read it, and when an old one is freed.
+//
+// A reader's cost in the steady state is one acquire load and a comparison with what its own lane remembers.
+// No lock, no read-modify-write, no fence. (std::atomic<std::shared_ptr> is a spin lock in today's standard
+// libraries: not on this path.)
+//
+// Why it is right. The writer stores the pointer and then the version, both under `mutex_`. A reader that
+// sees a new version takes the same mutex and copies pointer and version together, so a lane's pair always
+// belongs together; everything in the snapshot was written before the writer's unlock and is read after the
+// reader's lock. A lane is used by one thread at a time: its index is the thread's number, and a number
+// passes from one thread to the next through the mutex of `ThreadNumbers`. A snapshot dies with the last lane
+// that holds it: an idle thread holds the last one it saw until its next call, its number's next use, or the
+// balancer's end.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include <fairlead/balancer/detail/thread_number.hpp>
+#include <fairlead/model/rng.hpp>
+#include <fairlead/strategies/strategy.hpp>
+
+namespace fairlead::detail {
+
+template <class Snapshot>
+class Publication {
+  public:
+    /// What one thread keeps of one balancer.
+    struct alignas(64) Lane {
+        std::uint64_t version = 0;
+        const Snapshot* current = nullptr;
+        Rng rng{};
+        std::vector<Turn> turns{};
+        std::uint32_t number = 0;
+        std::uint64_t salt = 0;
+        std::shared_ptr<const Snapshot> holder{};
+
+        /// This thread's place in the group; evenly spread over threads (a Weyl sequence by the golden ratio)
+        /// from a place of the group's own. Throws std::bad_alloc on a group's first use by this thread.
+        Turn& turn(std::uint32_t index) {
+            if (index >= turns.size()) [[unlikely]]
+                grow(index);
+            return turns[index];
+        }
+
+      private:
+        void grow(std::uint32_t index) {
+            constexpr std::uint32_t golden = 0x9e3779b9U;  // 2^32 / golden ratio
+            std::size_t i = turns.size();
+            turns.resize(std::bit_ceil(std::size_t{index} + 1));
+            for (; i < turns.size(); ++i) {
+                turns[i].position = static_cast<std::uint32_t>(Rng::mix(salt + i)) + number * golden;
+            }
+        }
+    };
+
+    explicit Publication(std::uint64_t seed) noexcept : seed_{seed} {}
+    Publication(const Publication&) = delete;
+    Publication& operator=(const Publication&) = delete;
+
+    ~Publication() {
+        for (std::size_t i = 0; i < chunks; ++i) {
+            delete[] lanes_[i].load(std::memory_order_relaxed);
+        }
+    }
+
+    /// The running thread's lane with the newest snapshot; nullptr when memory ran out on a first use.
+    Lane* read() noexcept {
+        Lane* lane = find(thread_number());
+        if (lane == nullptr) [[unlikely]]
+            return nullptr;
+        // Acquire pairs with the release in `publish`; the data itself is handed over under the mutex.
+        if (lane->version != version_.load(std::memory_order_acquire)) [[unlikely]]
+            renew(*lane);
+        return lane;
+    }
+
+    /// Called with the writers' mutex; takes `mutex_` for two stores.
+    void publish(std::shared_ptr<const Snapshot> snapshot) noexcept {
+        {
+            const std::lock_guard lock{mutex_};
+            snapshot_.swap(snapshot);
+            version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        }
+        // What was current dies here, outside the lock, when no lane holds it.
+    }
+
+    /// The newest snapshot, for writers and for those who keep no lane. Takes `mutex_`.
+    std::shared_ptr<const Snapshot> current() const noexcept {
+        const std::lock_guard lock{mutex_};
+        return snapshot_;
+    }
+
+    std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire); }
+
+  private:
+    // Chunk k > 0 holds 8 * 2^(k-1) lanes, chunk 0 holds 8: numbers are small and dense, memory follows them.
+    static constexpr std::size_t chunks = 28;
+    static constexpr unsigned first_bits = 3;
+
+    Lane* find(std::uint32_t number) noexcept {
+        if (number == no_thread_number) [[unlikely]]
+            return nullptr;
+        const auto k = static_cast<std::size_t>(std::bit_width(number >> first_bits));
+        if (k >= chunks) return nullptr;
+        const std::uint32_t begin = k == 0 ? 0 : (std::uint32_t{1} << first_bits) << (k - 1);
+        // Acquire pairs with the compare-and-swap in `allocate`.
+        Lane* chunk = lanes_[k].load(std::memory_order_acquire);
+        if (chunk == nullptr) [[unlikely]]
+            chunk = allocate(k, begin);
+        return chunk == nullptr ? nullptr : chunk + (number - begin);
+    }
+
+    Lane* allocate(std::size_t k, std::uint32_t begin) noexcept {
+        const std::size_t size = k == 0 ? std::size_t{1} << first_bits : begin;
+        auto* chunk = new (std::nothrow) Lane[size];
+        if (chunk == nullptr) return nullptr;
+        for (std::size_t i = 0; i < size; ++i) {
+            chunk[i].number = begin + static_cast<std::uint32_t>(i);
+            chunk[i].salt = seed_;
+            chunk[i].rng = Rng{Rng::mix(seed_ + 0x632be59bd9b4e019U * (chunk[i].number + 1))};
+        }
+        Lane* expected = nullptr;
+        // Release publishes the lanes' initial values; acquire sees those of whoever was quicker.
+        if (lanes_[k].compare_exchange_strong(expected, chunk, std::memory_order_acq_rel,
+                                              std::memory_order_acquire)) {
+            return chunk;
+        }
+        delete[] chunk;
+        return expected;
+    }
+
+    void renew(Lane& lane) noexcept {
+        std::shared_ptr<const Snapshot> old;
+        {
+            const std::lock_guard lock{mutex_};
+            old = std::exchange(lane.holder, snapshot_);
+            lane.version = version_.load(std::memory_order_relaxed);
+        }
+        lane.current = lane.holder.get();
+        // `old` may die here, on this thread but outside the lock.
+    }
+
+    const std::uint64_t seed_;
+    alignas(64) std::atomic<std::uint64_t> version_{0};
+    std::array<std::atomic<Lane*>, chunks> lanes_{};
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace fairlead::detail

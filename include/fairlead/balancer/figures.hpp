@@ -1,0 +1,40 @@
+// What a balancer tells of one backend: its config, state and counts at a moment.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <fairlead/model/backend_config.hpp>
+#include <fairlead/model/event.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/model/time.hpp>
+#include <fairlead/strategies/candidate.hpp>
+
+namespace fairlead {
+
+/// One backend at a moment. A plain value. `completed` and `in_flight` are of one instant; the other counts
+/// may be a request younger or older.
+struct BackendFigures {
+    BackendConfig config{};
+    BackendId id = 0;
+    BackendState state = BackendState::healthy;
+    bool in_service = true;  ///< may be given requests: neither unhealthy, draining nor disabled
+
+    std::uint32_t in_flight = 0;
+    std::uint64_t completed = 0;                  ///< requests that ended, however they went
+    std::uint64_t succeeded = 0;                  ///< of those, well
+    std::array<std::uint64_t, 7> outcomes{};      ///< of those, by `Outcome::Kind`
+    std::uint64_t failed = 0;                     ///< of those, failures of the backend
+    std::uint32_t consecutive_failures = 0;       ///< since the last success
+    std::uint64_t tokens_in_flight = 0;           ///< as the requests estimated them
+    std::uint64_t prompt_tokens = 0;              ///< as answers told
+    std::uint64_t completion_tokens = 0;          ///< as answers told
+    Duration average_response_time{};             ///< over all that ended; 0 before the first
+    double slowness = 1.0;                        ///< latency relative to its pool's
+    std::optional<Outcome::Kind> last_failure{};  ///< what the last failure was
+    int last_failure_status = 0;                  ///< its HTTP status, if it had one
+};
+
+}  // namespace fairlead

@@ -1,0 +1,415 @@
+// The only writer: every backend with its findings, and the rules by which they change.
+//
+// Nothing here is on the path of a request that goes well. All members are called with the roster's mutex
+// unless they say otherwise; each notes in `changed()` whether a new snapshot must be drawn and leaves its
+// events for `take_events()`, so that the caller publishes once, unlocks, and then tells the host.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fairlead/balancer/detail/due_time.hpp>
+#include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/detail/seat.hpp>
+#include <fairlead/balancer/snapshot.hpp>
+#include <fairlead/model/error.hpp>
+#include <fairlead/model/event.hpp>
+#include <fairlead/model/options.hpp>
+#include <fairlead/model/rng.hpp>
+#include <fairlead/model/validate.hpp>
+
+namespace fairlead::detail {
+
+class Roster {
+  public:
+    static constexpr std::size_t max_backends = 65'536;
+
+    Roster(const Options& options, std::uint64_t seed)
+        : options_{options}, seed_{seed}, rng_{Rng::mix(seed)} {}
+
+    std::mutex& mutex() const noexcept { return mutex_; }
+
+    // --- membership --------------------------------------------------------------------------------------
+
+    /// `first`: one of the set that the balancer was made with, which needs no slow start.
+    std::error_code add(BackendConfig config, Time now, bool first) {
+        if (const auto error = validate(config)) return error;
+        if (by_name_.contains(config.name)) return Errc::duplicate_name;
+        if (by_name_.size() >= max_backends) return Errc::too_many_backends;
+        auto backend = std::make_shared<LiveBackend>();
+        backend->config = std::make_shared<const BackendConfig>(std::move(config));
+        backend->pool = pool_of(backend->config->model_name);
+        backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
+        backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
+        backend->serial = ++serials_;
+        if (!first) begin_warming(*backend, now);
+        if (free_ids_.empty()) {
+            free_ids_.reserve(by_id_.size() + 1);
+            backend->id = static_cast<BackendId>(by_id_.size());
+            by_id_.push_back(backend);
+        } else {
+            backend->id = free_ids_.back();
+            free_ids_.pop_back();
+            by_id_[backend->id] = backend;
+        }
+        by_name_.emplace(backend->config->name, backend);
+        event({.kind = Event::Kind::backend_added, .backend = backend->config->name}, now);
+        changed_ = true;
+        return {};
+    }
+
+    /// Puts `config` in the place of the present one of that name. A lease keeps the config it was given; new
+    /// ones count against the new limit together with those still out.
+    std::error_code update(BackendConfig config, Time now) {
+        if (const auto error = validate(config)) return error;
+        const auto backend = find(config.name);
+        if (!backend) return Errc::unknown_backend;
+        const BackendConfig& old = *backend->config;
+        if (old == config) return {};
+        const bool another_server = old.url != config.url || old.api_key != config.api_key;
+        const bool another_model = old.model_name != config.model_name;
+        if (const auto error = change_generation(*backend)) return error;
+        backend->config = std::make_shared<const BackendConfig>(std::move(config));
+        if (another_server || another_model) backend->pace.restart(*backend, *backend->pool);
+        if (another_model) backend->pool = pool_of(backend->config->model_name);
+        if (another_server) forget_findings(*backend, now);
+        event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
+        show(*backend, now);
+        changed_ = true;
+        return {};
+    }
+
+    std::error_code remove(std::string_view name, Time now) {
+        const auto backend = find(name);
+        if (!backend) return Errc::unknown_backend;
+        set_duty(*backend, Duty::removed, now);
+        by_name_.erase(by_name_.find(name));
+        event({.kind = Event::Kind::backend_removed, .backend = backend->config->name}, now);
+        reap(*backend);
+        return {};
+    }
+
+    std::error_code set_duty(std::string_view name, Duty duty, Time now) {
+        const auto backend = find(name);
+        if (!backend) return Errc::unknown_backend;
+        set_duty(*backend, duty, now);
+        return {};
+    }
+
+    std::shared_ptr<LiveBackend> find(std::string_view name) const {
+        const auto it = by_name_.find(name);
+        return it == by_name_.end() ? nullptr : it->second;
+    }
+
+    std::size_t size() const noexcept { return by_name_.size(); }
+
+    // --- findings ----------------------------------------------------------------------------------------
+
+    /// A request failed on a backend in service. `in_a_row`: as many as `failure_threshold` did.
+    void failed(LiveBackend& backend, bool in_a_row, Time now) {
+        backend.failure_ratio.sample(now, static_cast<std::uint32_t>(total_completed(backend)) + 1,
+                                     backend.failed.load(std::memory_order_relaxed), options_);
+        if (in_a_row) {
+            eject(backend, "consecutive failures", now);
+        } else if (backend.failure_ratio.exceeded(now, options_)) {
+            eject(backend, "failure ratio", now);
+        }
+    }
+
+    /// Requests failed so that the backend must go, says `reason`. Refused, with one event, where too many of
+    /// its kind would then be out.
+    void eject(LiveBackend& backend, std::string_view reason, Time now) {
+        if (!options_.ejection || backend.ejection.is_ejected() || backend.duty == Duty::removed) return;
+        if (!backend.ejection.is_half_open() && !may_eject(backend)) {
+            if (!std::exchange(backend.ejection_refused, true)) {
+                event({.kind = Event::Kind::ejection_refused,
+                       .backend = backend.config->name,
+                       .reason = std::string{reason}},
+                      now);
+            }
+            return;
+        }
+        backend.ejection.eject(now, options_, rng_);
+        event({.kind = Event::Kind::ejected, .backend = backend.config->name, .reason = std::string{reason}},
+              now);
+        findings_changed(backend, now);
+    }
+
+    /// A request that was to decide about a half-open backend went well.
+    void trial_succeeded(LiveBackend& backend, Time now) {
+        if (!backend.ejection.is_half_open()) return;
+        if (!backend.ejection.trial_succeeded(now, options_)) return;  // more of them are wanted
+        begin_warming(backend, now);
+        findings_changed(backend, now);
+    }
+
+    /// What the probes found; no change of what requests found, unless `probe_ends_ejection`.
+    std::error_code probed(std::string_view name, bool ok, Time now) {
+        const auto backend = find(name);
+        if (!backend) return Errc::unknown_backend;
+        const bool returns = ok && options_.probe_ends_ejection && backend->ejection.is_ejected();
+        if (backend->probe_ok == ok && !returns) return {};
+        if (returns) backend->ejection.reset();
+        if (ok) begin_warming(*backend, now);
+        backend->probe_ok = ok;
+        findings_changed(*backend, now);
+        return {};
+    }
+
+    /// Does what has fallen due: rests and ejections that are over, ramps that are up. O(backends).
+    void settle(Time now) {
+        due_.clear();
+        for (const auto& [name, backend] : by_name_) {
+            end_rest(*backend, now);
+            if (backend->ejection.is_ejected() && backend->ejection.next_due() <= now) {
+                backend->ejection.expire(now);
+                findings_changed(*backend, now);
+            }
+            if (backend->warming && now >= warm_at(*backend)) {
+                backend->warming = false;
+                changed_ = true;
+            }
+            note_due(*backend);
+        }
+    }
+
+    /// Needs no mutex: lets the backend rest until `until`. Lock-free.
+    bool rest_from(LiveBackend& backend, Time until) noexcept {
+        const auto wanted = until.time_since_epoch().count();
+        auto present = backend.rest_until.load(std::memory_order_relaxed);
+        while (present < wanted &&
+               !backend.rest_until.compare_exchange_weak(present, wanted, std::memory_order_relaxed)) {
+        }
+        const auto before = backend.word.fetch_or(word::resting, std::memory_order_relaxed);
+        due_.lower(until);
+        return (before & word::resting) == 0;
+    }
+
+    /// Needs no mutex: whether there is anything for `settle` to do, now or later.
+    const DueTime& due() const noexcept { return due_; }
+
+    // --- the end of leases -------------------------------------------------------------------------------
+
+    /// What a release saw that it must not deal with on the backend itself, which may be gone by now.
+    void released(BackendId id, std::uint32_t serial, std::uint32_t lease_generation,
+                  std::uint32_t generation, bool half_turn, Time now) {
+        if (id >= by_id_.size() || !by_id_[id] || by_id_[id]->serial != serial) return;
+        auto& backend = *by_id_[id];
+        if (half_turn) backend.half_turns.fetch_add(1, std::memory_order_relaxed);
+        if (lease_generation != generation) backend.history.ended(lease_generation, generation);
+        if (backend.duty == Duty::draining) announce_drain(backend, now);
+        if (backend.duty == Duty::removed) reap(backend);
+    }
+
+    // --- for the snapshot and the host -------------------------------------------------------------------
+
+    bool changed() const noexcept { return changed_; }
+    void drawn() noexcept { changed_ = false; }
+    void mark_changed() noexcept { changed_ = true; }
+
+    /// All members in this balancer's own order: by a hash of seed and serial, so that many balancers do not
+    /// march in step, and the same while the membership stands.
+    std::vector<Member> members() const {
+        std::vector<Member> members;
+        members.reserve(by_name_.size());
+        for (const auto& [name, backend] : by_name_) {
+            const bool serving = backend->duty == Duty::serving;
+            const bool usable = backend->findings_ok();
+            members.push_back({backend, backend->config, CandidateAccess::make(*backend), serving,
+                               serving && usable, serving && usable && !backend->ejection.is_half_open()});
+        }
+        std::sort(members.begin(), members.end(), [&](const Member& a, const Member& b) {
+            const auto rank_a = Rng::mix(seed_ + a.backend->serial);
+            const auto rank_b = Rng::mix(seed_ + b.backend->serial);
+            return rank_a != rank_b ? rank_a < rank_b : a.backend->serial < b.backend->serial;
+        });
+        return members;
+    }
+
+    std::vector<BackendFigures> figures() const {
+        std::vector<BackendFigures> all;
+        all.reserve(by_name_.size());
+        for (const auto& [name, backend] : by_name_) all.push_back(backend->figures());
+        std::sort(all.begin(), all.end(),
+                  [](const auto& a, const auto& b) { return a.config.name < b.config.name; });
+        return all;
+    }
+
+    void event(Event event, Time now) {
+        event.at = now;
+        event.number = ++events_told_;
+        events_.push_back(std::move(event));
+    }
+    std::vector<Event> take_events() noexcept { return std::exchange(events_, {}); }
+    bool has_events() const noexcept { return !events_.empty(); }
+
+    /// Tells the host when the shown state is another than last time.
+    void show(LiveBackend& backend, Time now) {
+        const BackendState state = backend.state();
+        if (state == backend.shown) return;
+        event({.kind = Event::Kind::state_changed,
+               .backend = backend.config->name,
+               .from = std::exchange(backend.shown, state),
+               .to = state},
+              now);
+    }
+
+  private:
+    void set_duty(LiveBackend& backend, Duty duty, Time now) {
+        if (backend.duty == duty) return;
+        backend.duty = duty;
+        backend.announced_drain = false;
+        // Closing is a bit in the word, so that a snapshot that somebody still reads cannot hand it out.
+        if (duty == Duty::serving) {
+            backend.word.fetch_and(~word::closed, std::memory_order_relaxed);
+            begin_warming(backend, now);
+        } else {
+            backend.word.fetch_or(word::closed, std::memory_order_seq_cst);
+        }
+        if (duty != Duty::removed) show(backend, now);
+        if (duty == Duty::draining) announce_drain(backend, now);
+        changed_ = true;
+    }
+
+    void announce_drain(LiveBackend& backend, Time now) {
+        // Sequentially consistent with the closing bit and the releasing add: of "closed" and "the last one
+        // ended" whoever comes second sees the other.
+        if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
+        if (std::exchange(backend.announced_drain, true)) return;
+        event({.kind = Event::Kind::drained, .backend = backend.config->name}, now);
+    }
+
+    /// Lets a removed backend go when nothing is in flight; snapshots that still show it keep its memory.
+    void reap(LiveBackend& backend) noexcept {
+        if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
+        backend.pace.restart(backend, *backend.pool);
+        const BackendId id = backend.id;
+        free_ids_.push_back(id);  // reserved in `add`
+        by_id_[id].reset();
+    }
+
+    std::error_code change_generation(LiveBackend& backend) {
+        auto now = backend.word.load(std::memory_order_relaxed);
+        const std::uint32_t old = word::generation(now);
+        std::uint32_t next = old;
+        do {
+            next = (next + 1) % word::generations;
+            if (next == old) return Errc::too_many_changes;
+        } while (backend.history.uses(next));
+        const auto bits = std::uint64_t{next} << word::generation_shift;
+        // Acquire and release: a lease taken under the old generation was taken before, and is counted here.
+        while (!backend.word.compare_exchange_weak(now, (now & ~word::generation_mask) | bits,
+                                                   std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        }
+        backend.history.retire(old, backend.config, word::in_flight(now));
+        return {};
+    }
+
+    /// Another epoch: outcomes of requests that began before do not decide any more, and whoever held the
+    /// trial place does not now.
+    void change_epoch(LiveBackend& backend) noexcept {
+        auto now = backend.word.load(std::memory_order_relaxed);
+        std::uint64_t next = 0;
+        do {
+            const std::uint64_t epoch = (word::epoch(now) + 1) % word::epochs;
+            next = (now & ~(word::epoch_mask | word::trial)) | (epoch << word::epoch_shift);
+        } while (!backend.word.compare_exchange_weak(now, next, std::memory_order_relaxed,
+                                                     std::memory_order_relaxed));
+    }
+
+    void findings_changed(LiveBackend& backend, Time now) {
+        backend.consecutive.store(0, std::memory_order_relaxed);
+        backend.failure_ratio.reset();
+        backend.ejection_refused = false;
+        change_epoch(backend);
+        note_due(backend);
+        show(backend, now);
+        changed_ = true;
+    }
+
+    void forget_findings(LiveBackend& backend, Time now) {
+        backend.ejection.reset();
+        backend.probe_ok = true;
+        backend.rest_until.store(0, std::memory_order_relaxed);
+        backend.word.fetch_and(~word::resting, std::memory_order_relaxed);
+        findings_changed(backend, now);
+    }
+
+    /// At most `max_ejected` of the backends of one model and priority, those with a failed probe counted.
+    bool may_eject(const LiveBackend& backend) const noexcept {
+        std::size_t kind = 0;
+        std::size_t out = 0;
+        for (const auto& [name, other] : by_name_) {
+            if (other->duty != Duty::serving || other->config->priority != backend.config->priority ||
+                other->config->model_name != backend.config->model_name) {
+                continue;
+            }
+            ++kind;
+            if (other.get() != &backend && (!other->findings_ok() || other->ejection.is_half_open())) ++out;
+        }
+        return out + 1 <= may_be_out(kind, options_.max_ejected);
+    }
+
+    void begin_warming(LiveBackend& backend, Time now) noexcept {
+        backend.returned.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        backend.warming = options_.slow_start > Duration::zero();
+        note_due(backend);
+    }
+
+    Time warm_at(const LiveBackend& backend) const noexcept {
+        return Time{Duration{backend.returned.load(std::memory_order_relaxed)}} + options_.slow_start;
+    }
+
+    void end_rest(LiveBackend& backend, Time now) {
+        if (!backend.resting()) return;
+        if (backend.rest_until.load(std::memory_order_relaxed) > now.time_since_epoch().count()) return;
+        backend.word.fetch_and(~word::resting, std::memory_order_seq_cst);
+        // A longer rest that began between the look and the store would be lost with the bit.
+        if (backend.rest_until.load(std::memory_order_seq_cst) > now.time_since_epoch().count()) {
+            backend.word.fetch_or(word::resting, std::memory_order_relaxed);
+        }
+        show(backend, now);
+    }
+
+    void note_due(const LiveBackend& backend) noexcept {
+        if (backend.resting()) {
+            due_.lower(Time{Duration{backend.rest_until.load(std::memory_order_relaxed)}});
+        }
+        if (backend.ejection.is_ejected()) due_.lower(backend.ejection.next_due());
+        if (backend.warming) due_.lower(warm_at(backend));
+    }
+
+    std::shared_ptr<PoolLatency> pool_of(const std::string& model) {
+        auto& pool = pools_[model];
+        auto shared = pool.lock();
+        if (!shared) pool = shared = std::make_shared<PoolLatency>();
+        return shared;
+    }
+
+    const Options& options_;
+    const std::uint64_t seed_;
+    mutable std::mutex mutex_;
+    Rng rng_;
+    DueTime due_;
+    bool changed_ = false;
+    std::uint32_t serials_ = 0;
+    std::uint64_t events_told_ = 0;
+    std::vector<Event> events_;
+    std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
+    std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
+    std::vector<BackendId> free_ids_;
+    std::unordered_map<std::string, std::weak_ptr<PoolLatency>> pools_;
+};
+
+}  // namespace fairlead::detail

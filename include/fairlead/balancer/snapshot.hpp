@@ -1,0 +1,209 @@
+// The picture of the fleet that a request is balanced by: immutable, but for subsets prepared on first use.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/model/criteria.hpp>
+#include <fairlead/model/error.hpp>
+#include <fairlead/strategies/detail/alias_table.hpp>
+#include <fairlead/strategies/strategy.hpp>
+
+namespace fairlead::detail {
+
+/// One backend as it stood when the snapshot was drawn. Groups are made from members without any lock.
+struct Member {
+    std::shared_ptr<LiveBackend> backend;
+    std::shared_ptr<const BackendConfig> config;  ///< under which this snapshot hands it out
+    Candidate candidate;                          ///< limit 0 when it is out of service
+    bool serving = true;                          ///< by the operator's word
+    bool usable = true;                           ///< its findings are in order, or it is on trial
+    bool healthy = true;                          ///< its findings are in order
+};
+
+/// The members of one group that share a priority number.
+template <Strategy S>
+struct Level {
+    int priority = 0;
+    double share = 1.0;  ///< of the traffic that comes this far; below 1 only with `overprovisioning`
+    std::vector<Candidate> candidates;
+    std::shared_ptr<const typename S::Table> table;
+    AliasTable draws;  ///< by weight: the second chance when a pick cannot serve
+    std::uint32_t turn = 0;
+};
+
+/// All backends that match one kind of criteria (or all): in levels by ascending priority number.
+template <Strategy S>
+struct Group {
+    std::vector<Level<S>> levels;
+    Errc nobody = Errc::no_backends;  ///< why there is no level, when there is none
+    bool panic = false;
+    std::size_t bytes = 0;
+
+    /// The balancer's count of "a place came free" when a look over all candidates last found none: while it
+    /// stands there, a look would find none again. 0: not known to be full.
+    mutable std::atomic<std::uint64_t> full_since{0};
+};
+
+/// Names what a subset is asked by. Views into the criteria, or into a `SubsetNode`.
+struct SubsetKey {
+    std::string_view model;
+    std::span<const std::string_view> tags;
+    std::uint64_t hash;
+
+    static SubsetKey of(const Criteria& criteria) noexcept {
+        std::uint64_t hash = std::hash<std::string_view>{}(criteria.model);
+        for (const auto tag : criteria.tags) {
+            hash = Rng::mix(hash + std::hash<std::string_view>{}(tag));
+        }
+        return {criteria.model, criteria.tags, hash};
+    }
+};
+
+/// One prepared subset in a snapshot's table.
+template <Strategy S>
+struct SubsetNode {
+    SubsetNode(const SubsetKey& key, std::shared_ptr<const Group<S>> g)
+        : model{key.model}, tags{key.tags.begin(), key.tags.end()}, hash{key.hash}, group{std::move(g)} {}
+    SubsetNode(const SubsetNode& other)
+        : model{other.model}, tags{other.tags}, hash{other.hash}, group{other.group} {}
+    SubsetNode& operator=(const SubsetNode&) = delete;
+
+    std::string model;
+    std::vector<std::string> tags;
+    std::uint64_t hash;
+    std::shared_ptr<const Group<S>> group;
+    mutable std::atomic<bool> used{true};  ///< since the last snapshot; not an exact order: no write a read
+
+    bool is(const SubsetKey& key) const noexcept {
+        if (hash != key.hash || model != key.model || tags.size() != key.tags.size()) return false;
+        for (std::size_t i = 0; i < tags.size(); ++i) {
+            if (tags[i] != key.tags[i]) return false;
+        }
+        return true;
+    }
+};
+
+/// Subsets by key: open addressing, insert-only, read without a lock. Bounded: a full one is replaced
+/// together with its snapshot, by one that carries the recently used.
+template <Strategy S>
+class SubsetTable {
+  public:
+    static constexpr std::size_t capacity = 4096;  // over 3 times the most that may be in: probes stay short
+
+    SubsetTable() : slots_(capacity) {}
+    SubsetTable(const SubsetTable&) = delete;
+    SubsetTable& operator=(const SubsetTable&) = delete;
+    ~SubsetTable() {
+        for (auto& slot : slots_) delete slot.load(std::memory_order_relaxed);
+    }
+
+    const SubsetNode<S>* find(const SubsetKey& key) const noexcept {
+        for (std::size_t i = key.hash % capacity, steps = 0; steps < capacity; ++steps) {
+            // Acquire pairs with the release in `insert`.
+            const SubsetNode<S>* node = slots_[i].load(std::memory_order_acquire);
+            if (node == nullptr) return nullptr;
+            if (node->is(key)) {
+                // Written only when it changes, so that readers share the line.
+                if (!node->used.load(std::memory_order_relaxed)) {
+                    node->used.store(true, std::memory_order_relaxed);
+                }
+                return node;
+            }
+            i = (i + 1) % capacity;
+        }
+        return nullptr;
+    }
+
+    /// Puts `node` in, unless an equal one was quicker: then that one is returned. nullptr when more than
+    /// `limit` nodes or `memory` bytes would be in.
+    const SubsetNode<S>* insert(std::unique_ptr<SubsetNode<S>> node, std::size_t limit,
+                                std::size_t memory) const noexcept {
+        const std::size_t bytes = node->group->bytes;
+        if (count_.fetch_add(1, std::memory_order_relaxed) >= limit ||
+            bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > memory) {
+            return nullptr;
+        }
+        for (std::size_t i = node->hash % capacity, steps = 0; steps < capacity; ++steps) {
+            SubsetNode<S>* there = nullptr;
+            if (slots_[i].compare_exchange_strong(there, node.get(), std::memory_order_acq_rel,
+                                                  std::memory_order_acquire)) {
+                return node.release();
+            }
+            if (there->hash == node->hash && there->model == node->model && there->tags == node->tags) {
+                return there;
+            }
+            i = (i + 1) % capacity;
+        }
+        return nullptr;
+    }
+
+    /// What was refused while the table was filled does not count.
+    void make_room() noexcept {
+        std::size_t count = 0;
+        std::size_t bytes = 0;
+        for_each([&](const SubsetNode<S>& node) {
+            ++count;
+            bytes += node.group->bytes;
+        });
+        count_.store(count, std::memory_order_relaxed);
+        bytes_.store(bytes, std::memory_order_relaxed);
+    }
+
+    template <class F>
+    void for_each(F&& f) const {
+        for (const auto& slot : slots_) {
+            if (const auto* node = slot.load(std::memory_order_acquire)) f(*node);
+        }
+    }
+
+  private:
+    mutable std::vector<std::atomic<SubsetNode<S>*>> slots_;
+    mutable std::atomic<std::size_t> count_{0};
+    mutable std::atomic<std::size_t> bytes_{0};
+};
+
+/// Looks names up by view, so that a request's strings are never copied.
+struct StringHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+        return std::hash<std::string_view>{}(text);
+    }
+};
+using NameSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
+
+/// A strategy's table with the membership that it was built for, so that another snapshot of the same
+/// membership need not build it again.
+template <Strategy S>
+struct BuiltTable {
+    std::vector<std::uint64_t> membership;  ///< id, serial and weight of each candidate, in order
+    std::shared_ptr<const typename S::Table> table;
+};
+
+/// One picture of the fleet. Threads: immutable but for `subsets`, which any thread may extend.
+template <Strategy S>
+struct Snapshot {
+    S strategy;
+    std::vector<Member> members;  ///< all that are not removed, in this balancer's own order
+    Group<S> pool;                ///< all of them, as a group
+    NameSet models;               ///< known model names; an unknown one is an error at once
+    NameSet tags;
+    bool any_model = false;  ///< a backend without `model_name` serves whatever it is asked for
+    NameSet panicking;       ///< models of which too few are healthy
+    mutable SubsetTable<S> subsets;
+    std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
+
+    explicit Snapshot(const S& s) : strategy{s} {}
+};
+
+}  // namespace fairlead::detail

@@ -1,0 +1,75 @@
+// The asynchronous members of `Balancer`, for any Asio completion token: callbacks, futures, coroutines.
+//
+//     #include <fairlead/transport/async.hpp>
+//     auto response = co_await balancer.async_send(request, asio::use_awaitable);
+//     auto stream   = co_await balancer.async_stream(request, criteria, asio::use_awaitable);
+//
+// Handlers run on their associated executor (default: the transport's `get_executor()` where it has one, else
+// the system executor), never inside the initiating function. Cancellation through the handler's slot reaches
+// the transport at once; the request is then reported as cancelled.
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <asio/async_result.hpp>
+
+#include <fairlead/balancer/balancer.hpp>
+#include <fairlead/transport/detail/send_operation.hpp>
+#include <fairlead/transport/detail/stream_operation.hpp>
+#include <fairlead/transport/stream.hpp>
+
+namespace fairlead::detail {
+
+template <class S, class Transport, class Clock>
+struct AsyncCalls<Balancer<S, Transport, Clock>> {
+    using Owner = Balancer<S, Transport, Clock>;
+    using Request = typename Transport::Request;
+    using Response = typename Transport::Response;
+
+    template <class Token>
+    static auto send(Owner& owner, Request request, Token&& token) {
+        return send(owner, std::move(request), Criteria{}, RequestOptions{}, std::forward<Token>(token));
+    }
+    template <class Token>
+    static auto send(Owner& owner, Request request, const Criteria& criteria, Token&& token) {
+        return send(owner, std::move(request), criteria, RequestOptions{}, std::forward<Token>(token));
+    }
+    template <class Token>
+    static auto send(Owner& owner, Request request, const Criteria& criteria, const RequestOptions& options,
+                     Token&& token) {
+        static_assert(AsyncTransport<Transport>, "async_send needs a transport with async_send");
+        return asio::async_initiate<Token, void(std::error_code, Response)>(
+            [&owner](auto handler, Request r, OwnedCriteria c, const RequestOptions& o) {
+                using Operation = SendOperation<Core<S, Clock>, Transport, decltype(handler)>;
+                std::make_shared<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
+                                            std::move(handler))
+                    ->start();
+            },
+            token, std::move(request), OwnedCriteria{criteria}, options);
+    }
+
+    template <class Token>
+    static auto stream(Owner& owner, Request request, Token&& token) {
+        return stream(owner, std::move(request), Criteria{}, RequestOptions{}, std::forward<Token>(token));
+    }
+    template <class Token>
+    static auto stream(Owner& owner, Request request, const Criteria& criteria, Token&& token) {
+        return stream(owner, std::move(request), criteria, RequestOptions{}, std::forward<Token>(token));
+    }
+    template <class Token>
+    static auto stream(Owner& owner, Request request, const Criteria& criteria, const RequestOptions& options,
+                       Token&& token) {
+        return asio::async_initiate<Token, void(std::error_code, Stream<Owner>)>(
+            [&owner](auto handler, Request r, OwnedCriteria c, const RequestOptions& o) {
+                using Operation = StreamOperation<Owner, Core<S, Clock>, Transport, decltype(handler)>;
+                std::make_shared<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
+                                            std::move(handler))
+                    ->start();
+            },
+            token, std::move(request), OwnedCriteria{criteria}, options);
+    }
+};
+
+}  // namespace fairlead::detail

@@ -1,0 +1,165 @@
+// A response that is read piece by piece, with the lease that it came over.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+
+#include <fairlead/balancer/lease.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/model/time.hpp>
+
+namespace fairlead {
+
+namespace detail {
+template <class Core, class Transport>
+struct OpenStream;
+}
+
+/// What `Balancer::async_stream` completes with: the response's head, and its body to read. Move-only.
+///
+/// The request's outcome is known at its end: reading to `asio::error::eof` reports success (or what the
+/// head's status says), a broken or stalled body a failure, and dropping the stream before its end
+/// `cancelled`, which also ends the backend's work at once.
+///
+/// Threads: one thread at a time. The balancer outlives its streams.
+template <class Owner>
+class Stream {
+  public:
+    using Response = typename Owner::TransportType::Response;
+    using Open = detail::OpenStream<typename Owner::CoreType, typename Owner::TransportType>;
+
+    Stream() = default;
+    explicit Stream(std::unique_ptr<Open> open) noexcept : open_{std::move(open)} {}
+    explicit Stream(Duration retry_after) noexcept : retry_after_{retry_after} {}
+
+    /// Whether there is a response at all.
+    explicit operator bool() const noexcept { return open_ != nullptr; }
+
+    /// Status and headers. Only on a true stream.
+    const Response& head() const noexcept { return open_->head; }
+
+    /// Who answers, as it was configured when chosen. Only on a true stream.
+    const BackendConfig& backend() const noexcept { return open_->backend(); }
+
+    /// When refused because every match is resting: how long the shortest rest lasts.
+    std::optional<Duration> retry_after() const noexcept {
+        return retry_after_ > Duration::zero() ? std::optional{retry_after_} : std::nullopt;
+    }
+
+    /// Reads some of the body into `buffer`: `void(std::error_code, std::size_t)`. `asio::error::eof` after
+    /// the body's proper end, with 0 bytes. One read at a time; the stream stays where it is meanwhile.
+    template <class Token>
+    auto async_read(asio::mutable_buffer buffer, Token&& token) {
+        return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
+            [open = open_.get()](auto handler, asio::mutable_buffer into) {
+                open->read(into, std::move(handler));
+            },
+            token, buffer);
+    }
+
+    /// What the answer's `usage` told, to be reported at the end.
+    void count_tokens(std::uint64_t prompt, std::uint64_t completion) noexcept {
+        open_->prompt_tokens = prompt;
+        open_->completion_tokens = completion;
+    }
+
+    /// Ends the backend's work; a read under way completes with an error.
+    void cancel() {
+        if (open_) open_->cancel();
+    }
+
+  private:
+    std::unique_ptr<Open> open_;
+    Duration retry_after_{};
+};
+
+namespace detail {
+
+/// A stream's state: on the heap, so that a stream can be moved while the transport holds references.
+template <class Core, class Transport>
+struct OpenStream {
+    using Response = typename Transport::Response;
+    using Body = typename Transport::Body;
+
+    OpenStream(Core& c, Lease l, Response h, Body b)
+        : core{c}, lease{std::move(l)}, head{std::move(h)}, body{std::move(b)}, config{&*lease} {}
+    OpenStream(const OpenStream&) = delete;
+    OpenStream& operator=(const OpenStream&) = delete;
+    ~OpenStream() {
+        if (lease) finish(Outcome::cancelled);
+    }
+
+    const BackendConfig& backend() const noexcept { return keep ? *keep : *config; }
+
+    template <class Handler>
+    void read(asio::mutable_buffer into, Handler handler) {
+        body.async_read(into, ReadHandler<Handler>{this, std::move(handler)});
+    }
+
+    /// Notes what was read, then hands it on; executor and cancellation are the caller's.
+    template <class Handler>
+    struct ReadHandler {
+        using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
+        using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
+
+        OpenStream* self;
+        Handler handler;
+
+        executor_type get_executor() const noexcept {
+            return asio::get_associated_executor(handler, asio::any_io_executor{asio::system_executor{}});
+        }
+        cancellation_slot_type get_cancellation_slot() const noexcept {
+            return asio::get_associated_cancellation_slot(handler);
+        }
+        void operator()(std::error_code error, std::size_t size) {
+            self->was_read(error, size);
+            std::move(handler)(error, size);
+        }
+    };
+
+    void was_read(std::error_code error, std::size_t size) {
+        if (!lease) return;  // reported already: another try was wanted, and none was to be had
+        if (size > 0) core.first_byte(lease);  // only the first call counts
+        if (!error) return;
+        if (error == asio::error::eof) {
+            finish(Transport::outcome({}, std::as_const(head)));
+        } else {
+            finish(cancelled ? Outcome{Outcome::cancelled} : Transport::outcome(error, std::as_const(head)));
+        }
+    }
+
+    void cancel() {
+        cancelled = true;
+        body.cancel();
+    }
+
+    void finish(Outcome outcome) noexcept {
+        outcome.prompt_tokens = prompt_tokens;
+        outcome.completion_tokens = completion_tokens;
+        keep = std::make_unique<BackendConfig>(*lease);
+        core.report(std::move(lease), outcome);
+    }
+
+    Core& core;
+    Lease lease;
+    Response head;
+    Body body;
+    const BackendConfig* config;
+    std::unique_ptr<BackendConfig> keep;  // the lease's config goes with it
+    std::uint64_t prompt_tokens = 0;
+    std::uint64_t completion_tokens = 0;
+    bool cancelled = false;
+};
+
+}  // namespace detail
+}  // namespace fairlead
