@@ -1,4 +1,5 @@
 // Everything that an operator can get wrong, with the exact words that the answer has.
+#include "../../src/control/problems.hpp"
 #include "settings_support.hpp"
 #include "support/catch.hpp"
 
@@ -151,6 +152,12 @@ TEST_CASE("text that is no JSON is reported with line and column, and nothing of
           "it?"},
          {"[\"\xFF\"]", "invalid JSON at line 1, column 3: not UTF-8; save the file as UTF-8"},
          {"[\"é\", }", "invalid JSON at line 1, column 7: unexpected \"}\""},
+         {"[true false]",
+          "invalid JSON at line 1, column 7: unexpected text; is a quote, comma or bracket missing before "
+          "it?"},
+         {"[{\"a\": 1 23}]",
+          "invalid JSON at line 1, column 10: unexpected text; is a quote, comma or bracket missing before "
+          "it?"},
          {"[] []", "invalid JSON at line 1, column 4: unexpected \"[\""},
          {"'[]'", "invalid JSON at line 1, column 1: unexpected \"'\""}}));
     CHECK(error_of_backends(value) == "LLM_BACKENDS: " + english + " (environment)");
@@ -232,11 +239,30 @@ TEST_CASE("an unknown setting of ours is an error that names the nearest known o
     CHECK(with("FAIRLEAD_SERVER_URL") == "no error");  // the same
 }
 
+TEST_CASE("what an operator wrote is shown on one line, and cut when it is long") {
+    CHECK(error_of({{"VLLM_SERVER_URL", "http://a"}, {"MAX_RETRIES", "a\nb"}})
+              .starts_with("MAX_RETRIES: must be a whole number >= 0, got \"a?b\" "));
+    CHECK(error_of({{"VLLM_SERVER_URL", "http://a"}, {"LOAD_BALANCE_STRATEGY", std::string(41, 'x')}})
+              .starts_with("LOAD_BALANCE_STRATEGY: unknown strategy \"" + std::string(40, 'x') +
+                           "...\"; known "));
+    CHECK(error_of_backends(R"([{"name": "a", "url": "http://a", "x\ny": 1}])")
+              .starts_with("LLM_BACKENDS[0].x?y: "));
+}
+
+TEST_CASE("two neighbours in the wrong order are one slip, and a part of a name means that name") {
+    // Without swaps both are two slips from "abdc", and the first would be named.
+    const std::string_view names[] = {"abxx", "abcd"};
+    CHECK(detail::nearest("abdc", names) == "abcd");
+    const std::string_view settings[] = {"api_key", "load_balance_strategy"};
+    CHECK(detail::nearest("Strategy", settings) == "load_balance_strategy");
+}
+
 TEST_CASE("an unknown key of the JSON file is an error that names the nearest known one") {
     const File file{R"({"vllm_server_url": "http://a", "strategy": "random", "fairlead_queue_limit": 3})"};
     CHECK(error_of(from_json_file(file.path())) ==
           "fairlead_queue_limit: unknown setting; the nearest known one is queue_limit (" + file.path() +
-              ")\nstrategy: unknown setting; the nearest known one is seed (" + file.path() + ")");
+              ")\nstrategy: unknown setting; the nearest known one is load_balance_strategy (" + file.path() +
+              ")");
 }
 
 TEST_CASE("nothing set at all is an error that says what to set") {
@@ -286,6 +312,14 @@ TEST_CASE("no key of a backend or of the admin API is ever in a message") {
     CHECK(error.find("topsecret") == std::string::npos);
     CHECK(error_of({{"API_KEY", secret + "\n"}, {"VLLM_SERVER_URL", "http://u:" + secret + "@h"}})
               .find("topsecret") == std::string::npos);
+}
+
+TEST_CASE("what is wrong with the single backend is told by the names of its settings") {
+    CHECK(error_of({{"VLLM_SERVER_URL", "localhost:8000"}, {"API_KEY", "k\n"}}) ==
+          "API_KEY: must not hold control characters; is a line break at its end? (environment)\n"
+          "VLLM_SERVER_URL: must be http:// or https:// with a host, and optionally a port 1..65535 and a "
+          "path; "
+          "no user name, blank, query or fragment (environment)");
 }
 
 TEST_CASE("a setting spelled twice with unlike values is an error") {

@@ -184,6 +184,15 @@ TEST_CASE("LC_ALL goes before LANG for the language of the messages") {
     CHECK(error_of(sources).find("没有设置后端") != std::string::npos);
 }
 
+TEST_CASE("the process's own locale is asked in the same order") {
+    const EnvironmentVariable all{"LC_ALL", ""};
+    const EnvironmentVariable messages{"LC_MESSAGES", "zh_CN.UTF-8"};
+    const EnvironmentVariable lang{"LANG", "C"};
+    CHECK(language_from_environment() == Language::chinese);
+    const EnvironmentVariable over{"LC_ALL", "C"};
+    CHECK(language_from_environment() == Language::english);
+}
+
 TEST_CASE("every error of the library has a Chinese sentence of its own") {
     for (int value = 1; value <= static_cast<int>(Errc::bad_option); ++value) {
         const std::error_code error = make_error_code(static_cast<Errc>(value));

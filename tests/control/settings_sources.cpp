@@ -243,13 +243,11 @@ TEST_CASE("a JSON file that is none says where, and one with a wrong type says w
 }
 
 TEST_CASE("the process's environment is the default") {
-    REQUIRE(::setenv("FAIRLEAD_QUEUE_LIMIT", "77", 1) == 0);
-    REQUIRE(::setenv("VLLM_SERVER_URL", "http://from-process", 1) == 0);
+    const EnvironmentVariable limit{"FAIRLEAD_QUEUE_LIMIT", "77"};
+    const EnvironmentVariable url{"VLLM_SERVER_URL", "http://from-process"};
     SettingsSources sources;
     sources.env_file = "";
     const Settings settings = load_settings(sources);
-    ::unsetenv("FAIRLEAD_QUEUE_LIMIT");
-    ::unsetenv("VLLM_SERVER_URL");
     CHECK(settings.options.queue_limit == 77);
     CHECK(settings.backends.front().url == "http://from-process");
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -40,8 +42,34 @@ class File {
     std::filesystem::path path_;
 };
 
+/// A variable of the process, set for a while.
+class EnvironmentVariable {
+  public:
+    EnvironmentVariable(const char* name, const char* value) : name_(name) {
+        if (const char* before = std::getenv(name)) before_ = before;
+        ::setenv(name, value, 1);
+    }
+    ~EnvironmentVariable() {
+        if (before_)
+            ::setenv(name_, before_->c_str(), 1);
+        else
+            ::unsetenv(name_);
+    }
+    EnvironmentVariable(const EnvironmentVariable&) = delete;
+    EnvironmentVariable& operator=(const EnvironmentVariable&) = delete;
+
+  private:
+    const char* name_;
+    std::optional<std::string> before_{};
+};
+
 inline std::string guide_path(std::string_view name) {
-    return (std::filesystem::path{__FILE__}.parent_path() / "guide" / name).string();
+#ifdef FAIRLEAD_TEST_DATA
+    const std::filesystem::path tests{FAIRLEAD_TEST_DATA};
+#else
+    const std::filesystem::path tests = std::filesystem::path{__FILE__}.parent_path().parent_path();
+#endif
+    return (tests / "control" / "guide" / name).string();
 }
 
 /// Nothing but these variables: no file, English.

@@ -17,11 +17,11 @@ BackendConfig good() { return {.name = "a", .url = "http://a:1"}; }
 }  // namespace
 
 TEST_CASE("names are 1 to 128 bytes of UTF-8 without control characters, slashes or outer blanks") {
-    for (const std::string name :
+    for (const std::string& name :
          {std::string{"a"}, std::string(128, 'a'), std::string{"a b"}, std::string{"后端"},
           std::string{"\xF0\x9F\x98\x80"}, std::string{".."}, std::string{"%00"}})
         CHECK(is_backend_name(name));
-    for (const std::string name :
+    for (const std::string& name :
          {std::string{}, std::string(129, 'a'), std::string{" a"}, std::string{"a "}, std::string{"a/b"},
           std::string{"a\nb"}, std::string{"a\0b", 3}, std::string{"a\x7F"}, std::string{"a\xC2\x85"},
           std::string{"\xE3\x80\x80"

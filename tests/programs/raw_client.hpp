@@ -15,8 +15,8 @@
 
 namespace test {
 
-/// One blocking connection to a server on 127.0.0.1. A read that gets nothing for 20 s throws: a test that would
-/// hang fails instead.
+/// One blocking connection to a server on 127.0.0.1. A read that gets nothing for 20 s throws: a test that
+/// would hang fails instead.
 class RawClient {
   public:
     explicit RawClient(const std::string& url) {
@@ -77,7 +77,8 @@ class RawClient {
     std::string read_response(bool with_body = true) {
         auto response = read_until("\r\n\r\n");
         if (!with_body) return response;
-        if (response.find("Transfer-Encoding: chunked") != std::string::npos) return response + read_until("0\r\n\r\n");
+        if (response.find("Transfer-Encoding: chunked") != std::string::npos)
+            return response + read_until("0\r\n\r\n");
         const auto at = response.find("Content-Length: ");
         if (at == std::string::npos) return response;
         return response + read_bytes(std::stoul(response.substr(at + 16)));
@@ -87,7 +88,8 @@ class RawClient {
     bool read_some() {
         char bytes[4096];
         const auto count = ::recv(socket_, bytes, sizeof bytes, 0);
-        if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) throw std::runtime_error{"the server is silent"};
+        if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            throw std::runtime_error{"the server is silent"};
         if (count <= 0) return false;
         buffer_.append(bytes, static_cast<std::size_t>(count));
         return true;
@@ -107,7 +109,10 @@ class RawClient {
 inline std::string post(std::string_view target, std::string_view body, std::string_view more_headers = "") {
     std::string request{"POST "};
     request.append(target).append(" HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n");
-    request.append(more_headers).append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
+    request.append(more_headers)
+        .append("Content-Length: ")
+        .append(std::to_string(body.size()))
+        .append("\r\n\r\n");
     return request.append(body);
 }
 

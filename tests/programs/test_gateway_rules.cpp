@@ -75,8 +75,8 @@ TEST_CASE("a backend's name goes into a header percent-encoded") {
 }
 
 TEST_CASE("dot segments are found however they are spelt") {
-    for (const auto* path : {"/v1/../x", "/v1/..", "/v1/%2e%2E/x", "/v1/.%2e", "/v1/./x", "/v1/..%2fx", "/v1\\..\\x",
-                             "/v1/a%5c..%5Cb", "/v1/..?x"}) {
+    for (const auto* path : {"/v1/../x", "/v1/..", "/v1/%2e%2E/x", "/v1/.%2e", "/v1/./x", "/v1/..%2fx",
+                             "/v1\\..\\x", "/v1/a%5c..%5Cb", "/v1/..?x"}) {
         INFO(path);
         CHECK(gateway::has_dot_segment(path));
     }
@@ -115,12 +115,13 @@ TEST_CASE("a 503 says when to come back, in whole seconds, at least one") {
     using namespace std::chrono_literals;
     const auto wait = [](std::optional<fairlead::Duration> rest) {
         const auto response = gateway::could_not_relay_response(fairlead::Errc::all_resting, rest);
-        return std::string{response.headers.get("Retry-After")};
+        return std::string{response.headers.get("Retry-After").value_or("")};
     };
     CHECK(wait({}) == "1");
     CHECK(wait(1ms) == "1");
     CHECK(wait(2001ms) == "3");
-    CHECK(gateway::could_not_relay_response(fairlead::Errc::no_response, {}).headers.get("Retry-After").empty());
+    CHECK_FALSE(
+        gateway::could_not_relay_response(fairlead::Errc::no_response, {}).headers.contains("Retry-After"));
 }
 
 TEST_CASE("errors have OpenAI's shape, also with bytes that are no UTF-8") {
@@ -131,5 +132,6 @@ TEST_CASE("errors have OpenAI's shape, also with bytes that are no UTF-8") {
     CHECK(error["param"] == "model");
     CHECK(error["code"] == "model_not_found");
     CHECK(error["message"].get<std::string>().find("\"b") != std::string::npos);
-    CHECK(nlohmann::json::parse(gateway::error_response(gateway::unknown_path("/x?y")).body)["error"]["param"].is_null());
+    CHECK(nlohmann::json::parse(gateway::error_response(gateway::unknown_path("/x?y")).body)["error"]["param"]
+              .is_null());
 }

@@ -32,7 +32,8 @@ TEST_CASE("a model is inserted where the request has none") {
 }
 
 TEST_CASE("only the top level's model counts") {
-    const auto scan = find_model(R"({"tools":[{"model":"inner"}],"o":{"model":"inner"},"s":"\"model\":\"text\""})");
+    const auto scan =
+        find_model(R"({"tools":[{"model":"inner"}],"o":{"model":"inner"},"s":"\"model\":\"text\""})");
     CHECK(scan.problem.empty());
     CHECK_FALSE(scan.field.value.has_value());
     CHECK(find_model(R"({"o":{"model":"inner"},"model":"outer"})").field.value == "outer");
@@ -45,8 +46,8 @@ TEST_CASE("a model spelt with escapes is the same model") {
 
 TEST_CASE("two models, or one that is no string, are problems of the member") {
     for (const std::string body :
-         {R"({"model":"a","model":"b"})", R"({"model":"a","mod\u0065l":"a"})", R"({"model":1})", R"({"model":null})",
-          R"({"model":["a"]})", R"({"model":"\ud83d"})", "{\"model\":\"\xFF\"}"}) {
+         {R"({"model":"a","model":"b"})", R"({"model":"a","mod\u0065l":"a"})", R"({"model":1})",
+          R"({"model":null})", R"({"model":["a"]})", R"({"model":"\ud83d"})", "{\"model\":\"\xFF\"}"}) {
         const auto scan = find_model(body);
         INFO(body);
         CHECK_FALSE(scan.problem.empty());
@@ -55,11 +56,38 @@ TEST_CASE("two models, or one that is no string, are problems of the member") {
 }
 
 TEST_CASE("what is no JSON object is a problem that names the byte") {
-    for (const std::string body :
-         {"", " ", "[]", "\"model\"", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{\"a\" 1}",
-          "{a:1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":-}",
-          "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\n\"}", "{\"a\":\"x}",
-          "{\"a\":[1,]}", "{\"a\":[1 2]}", "{\"a\":[}", "{} {}", "{}x", "{\"a\":1}}", "{\"a\":\"\\"}) {
+    for (const std::string body : {"",
+                                   " ",
+                                   "[]",
+                                   "\"model\"",
+                                   "{",
+                                   "{\"a\"",
+                                   "{\"a\":",
+                                   "{\"a\":1",
+                                   "{\"a\":1,",
+                                   "{\"a\":1,}",
+                                   "{\"a\" 1}",
+                                   "{a:1}",
+                                   "{'a':1}",
+                                   "{\"a\":01}",
+                                   "{\"a\":1.}",
+                                   "{\"a\":.5}",
+                                   "{\"a\":+1}",
+                                   "{\"a\":1e}",
+                                   "{\"a\":-}",
+                                   "{\"a\":NaN}",
+                                   "{\"a\":tru}",
+                                   "{\"a\":\"\\x\"}",
+                                   "{\"a\":\"\\u12g4\"}",
+                                   "{\"a\":\"\n\"}",
+                                   "{\"a\":\"x}",
+                                   "{\"a\":[1,]}",
+                                   "{\"a\":[1 2]}",
+                                   "{\"a\":[}",
+                                   "{} {}",
+                                   "{}x",
+                                   "{\"a\":1}}",
+                                   "{\"a\":\"\\"}) {
         const auto scan = find_model(body);
         INFO(body);
         CHECK(scan.problem.find("(at byte ") != std::string::npos);

@@ -160,7 +160,7 @@ class Roster {
         if (!backend) return Errc::unknown_backend;
         const bool returns = ok && options_.probe_ends_ejection && backend->ejection.is_ejected();
         if (backend->probe_ok == ok && !returns) return {};
-        if (returns) backend->ejection.reset();
+        if (returns) backend->ejection.return_to_service(now);
         if (ok) begin_warming(*backend, now);
         backend->probe_ok = ok;
         findings_changed(*backend, now);
@@ -172,10 +172,7 @@ class Roster {
         due_.clear();
         for (const auto& [name, backend] : by_name_) {
             end_rest(*backend, now);
-            if (backend->ejection.is_ejected() && backend->ejection.next_due() <= now) {
-                backend->ejection.expire(now);
-                findings_changed(*backend, now);
-            }
+            if (backend->ejection.expire(now)) findings_changed(*backend, now);
             if (backend->warming && now >= warm_at(*backend)) {
                 backend->warming = false;
                 changed_ = true;

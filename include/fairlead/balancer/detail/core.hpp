@@ -335,12 +335,12 @@ class Core final : public LeaseOwner {
         if (!is_current(lease, backend)) return;
         if (verdict.rests) rest(backend, outcome, now);
         if (LeaseAccess::half_open(lease)) {
-            if (verdict.failure || verdict.rests) return decide_trial(lease, false);
-            if (!verdict.neutral) decide_trial(lease, true);
+            if (verdict.fails_trial) return decide_trial(lease, false);
+            if (verdict.success) decide_trial(lease, true);
             return;
         }
         if (verdict.failure) return failed(lease, backend, now);
-        if (!verdict.neutral) backend.consecutive.store(0, std::memory_order_relaxed);
+        if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
     }
 
     /// A cancelled request says something when it had already taken longer than the mean.

@@ -74,10 +74,17 @@ class Exchange {
     /// A try on `backend` ended, with nothing of its answer given to the caller yet: whether there is to be
     /// another, by the outcome, the options, the deadline and the retry budget. Throws std::bad_alloc.
     bool wants_another(const BackendConfig& backend, const Outcome& outcome) {
-        if (options_.retry == RequestOptions::Retry::never || tried_.size() >= core_->max_retries())
+        const auto tries = static_cast<std::uint32_t>(tried_.size());
+        const FailedTry failed{
+            .outcome = outcome,
+            .own_key = !backend.api_key.empty(),
+            .retries_left = core_->max_retries() > tries ? core_->max_retries() - tries : 0,
+            .deadline = options_.deadline,
+            .wish = options_.retry};
+        if (outcome.kind == Outcome::success || outcome.kind == Outcome::cancelled) return false;
+        // Whether there is an elsewhere is found out by `next`.
+        if (next_try(failed, core_->options().retry_on, true, core_->clock().now()) == NextTry::none)
             return false;
-        if (!retries(outcome, core_->options().retry_on, !backend.api_key.empty())) return false;
-        if (options_.deadline.is_set() && options_.deadline.passed(core_->clock().now())) return false;
         if (!core_->take_retry(backend.name, outcome)) return false;
         tried_.push_back(backend.name);
         return true;

@@ -109,7 +109,7 @@ class Picker {
         if (!criteria_.exclude.empty() && is_excluded(candidate)) return false;
         std::uint32_t limit = candidate.limit();
         if (CandidateAccess::is_warming(candidate)) [[unlikely]] {
-            limit = std::min(limit, warming_limit(limit, ramp(CandidateAccess::backend(candidate))));
+            limit = slow_start_limit(limit, ramp(CandidateAccess::backend(candidate)));
         }
         if (!CandidateAccess::take(candidate, limit, found.word)) return false;
         found.candidate = &candidate;
@@ -124,9 +124,6 @@ class Picker {
     double ramp(const LiveBackend& backend) const noexcept {
         const Time since{Duration{backend.returned.load(std::memory_order_relaxed)}};
         return slow_start_share(now_ - since, options_.slow_start, options_.slow_start_floor);
-    }
-    static std::uint32_t warming_limit(std::uint32_t limit, double share) noexcept {
-        return limit == 0 ? 0 : std::max(1U, static_cast<std::uint32_t>(limit * share));
     }
 
     const S& strategy_;

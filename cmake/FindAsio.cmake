@@ -1,0 +1,20 @@
+# Standalone Asio: target asio::asio.
+find_path(ASIO_INCLUDE_DIR asio.hpp)
+mark_as_advanced(ASIO_INCLUDE_DIR)
+if(NOT ASIO_INCLUDE_DIR)
+    set(Asio_FOUND FALSE)
+    if(Asio_FIND_REQUIRED)
+        message(FATAL_ERROR "fairlead needs standalone Asio. Debian, Ubuntu: apt-get install libasio-dev")
+    endif()
+    return()
+endif()
+set(Asio_FOUND TRUE)
+if(NOT TARGET asio::asio)
+    find_package(Threads REQUIRED)
+    add_library(asio::asio INTERFACE IMPORTED)
+    target_include_directories(asio::asio INTERFACE "${ASIO_INCLUDE_DIR}")
+    target_link_libraries(asio::asio INTERFACE Threads::Threads)
+    # Asio 1.22 does not recognise clang 14's coroutines as shipped.
+    target_compile_definitions(asio::asio INTERFACE ASIO_STANDALONE
+        $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT=1>)
+endif()

@@ -1,0 +1,17 @@
+# Compiles SOURCE with COMPILER and passes when that fails as the file's first line says.
+file(STRINGS "${SOURCE}" first LIMIT_COUNT 1)
+if(NOT first MATCHES "^// expect: (.+)$")
+    message(FATAL_ERROR "${SOURCE}: the first line must be `// expect: REGEX`")
+endif()
+set(expected "${CMAKE_MATCH_1}")
+execute_process(COMMAND ${COMPILER} -std=c++20 -fsyntax-only -I ${INCLUDE} ${SOURCE}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(result EQUAL 0)
+    message(FATAL_ERROR "${SOURCE} compiled, and must not")
+endif()
+string(REGEX MATCHALL "[^\n]*\n" lines "${output}")
+list(SUBLIST lines 0 40 head)
+string(JOIN "" head ${head})
+if(NOT head MATCHES "${expected}")
+    message(FATAL_ERROR "${SOURCE}: expected ${expected} in\n${head}")
+endif()

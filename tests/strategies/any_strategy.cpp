@@ -1,0 +1,82 @@
+// Strategies chosen at run time, and one of a user's own.
+#include "support/candidates.hpp"
+#include "support/catch.hpp"
+#include "support/fleet.hpp"
+
+#include <fairlead/strategies/any_strategy.hpp>
+
+#include <map>
+
+namespace {
+
+using namespace fairlead;
+using namespace fairlead::test;
+
+struct FirstOne {
+    static constexpr std::string_view name = "first_one";
+    struct Table {};
+    Table build(std::span<const Candidate>) const { return {}; }
+    std::size_t pick(const Table&, std::span<const Candidate>, Pick&) const noexcept { return 0; }
+};
+static_assert(Strategy<FirstOne>);
+
+/// Not even an index of the set.
+struct Careless {
+    static constexpr std::string_view name = "careless";
+    struct Table {};
+    Table build(std::span<const Candidate>) const { return {}; }
+    std::size_t pick(const Table&, std::span<const Candidate>, Pick&) const noexcept { return 1'000'000; }
+};
+
+TEST_CASE("a strategy of ten lines that knows nothing of limits is still right") {
+    Balancer<FirstOne> balancer{fleet(3, 2)};
+    std::map<std::string, int> held;
+    std::vector<Lease> leases;
+    for (int i = 0; i < 6; ++i) {
+        leases.push_back(balancer.select());
+        REQUIRE(leases.back());
+        ++held[leases.back()->name];
+    }
+    CHECK(held.size() == 3);
+    CHECK(balancer.select().error() == Errc::all_full);
+    CHECK(one(*std::make_unique<Balancer<Careless>>(fleet(2))) != "");
+}
+
+TEST_CASE("every name gives its strategy, and an unknown one an error that lists them all") {
+    for (const auto name : AnyStrategy::names()) {
+        const auto named = AnyStrategy::from_name(name);
+        REQUIRE(named);
+        CHECK((*named).current_name() == name);
+    }
+    for (const auto* guide : {"round_robin", "weighted_round_robin", "least_connections", "random",
+                              "consistent_hash", "response_time"}) {
+        CHECK(AnyStrategy::from_name(guide));
+    }
+    const auto wrong = AnyStrategy::from_name("round-robin");
+    REQUIRE_FALSE(wrong);
+    for (const auto name : AnyStrategy::names()) CHECK(wrong.error().find(name) != std::string::npos);
+}
+
+TEST_CASE("the strategy changes under traffic, by kind or by value") {
+    Balancer<AnyStrategy> balancer{fleet(4)};
+    for (std::size_t i = 0; i < AnyStrategy::count; ++i) {
+        balancer.set_strategy(AnyStrategy{static_cast<StrategyKind>(i)});
+        CHECK(balancer.strategy_name() == AnyStrategy::names()[i]);
+        Lease lease = balancer.select({.key = "k"});
+        REQUIRE(lease);
+        balancer.set_strategy(RoundRobin{});
+        balancer.report(std::move(lease), Outcome::success);  // to whatever is then in force
+    }
+    CHECK(figures(balancer, "b0").in_flight == 0);
+}
+
+TEST_CASE("a run-time strategy picks what the strategy itself would") {
+    const Candidates candidates{std::vector<std::uint32_t>{1, 2, 3}};
+    Picks<WeightedRoundRobin> direct{candidates};
+    Picks<AnyStrategy> any{candidates, WeightedRoundRobin{}};
+    for (int i = 0; i < 100; ++i) CHECK(direct() == any());
+    CHECK(AnyStrategy{ConsistentHash{}}.needs().all_members);
+    CHECK(AnyStrategy{ResponseTime{}}.needs().latency);
+}
+
+}  // namespace

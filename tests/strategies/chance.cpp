@@ -1,0 +1,116 @@
+// random and weighted_random against chi-square; least_connections and its kin against a full search.
+#include "support/candidates.hpp"
+#include "support/catch.hpp"
+
+#include <fairlead/strategies/least_connections.hpp>
+#include <fairlead/strategies/least_tokens.hpp>
+#include <fairlead/strategies/random.hpp>
+#include <fairlead/strategies/response_time.hpp>
+#include <fairlead/strategies/weighted_random.hpp>
+
+namespace {
+
+using namespace fairlead;
+using namespace fairlead::test;
+
+template <class S>
+void check_shares(const std::vector<std::uint32_t>& weights, bool by_weight, std::uint64_t seed) {
+    const Candidates candidates{weights};
+    Picks<S> picks{candidates, S{}, seed};
+    constexpr std::uint64_t n = 1'000'000;
+    std::vector<std::uint64_t> counts(weights.size(), 0);
+    for (std::uint64_t i = 0; i < n; ++i) ++counts[picks()];
+    double sum = 0;
+    for (const auto weight : weights) sum += by_weight ? weight : 1;
+    std::vector<double> expected;
+    for (const auto weight : weights)
+        expected.push_back(static_cast<double>(n) * (by_weight ? weight : 1) / sum);
+    CHECK(chi_square(expected, counts) < chi_square_limit(weights.size()));
+}
+
+TEST_CASE("random is uniform, whatever the weights") {
+    check_shares<Random>(std::vector<std::uint32_t>(10, 1), false, 11);
+    check_shares<Random>({1, 1000, 3}, false, 12);
+}
+
+TEST_CASE("weighted_random follows the weights") {
+    check_shares<WeightedRandom>({1, 2, 3, 4}, true, 13);
+    check_shares<WeightedRandom>(std::vector<std::uint32_t>(7, 9), true, 14);
+    check_shares<WeightedRandom>({65'535, 1000, 65'535, 1}, true, 15);
+    std::vector<std::uint32_t> many;
+    Rng rng{6};
+    for (int i = 0; i < 500; ++i) many.push_back(1 + rng.below(50));
+    check_shares<WeightedRandom>(many, true, 16);
+}
+
+/// Random loads; every pick must be one of the least by the plain definition, and all of the least be found.
+template <class S, class Measure>
+void check_least(Measure measure) {
+    Rng rng{21};
+    for (int round = 0; round < 300; ++round) {
+        std::vector<std::uint32_t> weights(1 + rng.below(64));
+        for (auto& weight : weights) weight = 1U << rng.below(4);
+        Candidates candidates{weights};
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            candidates.set_in_flight(i, rng.below(8));
+            candidates.account(i).tokens.store(rng.below(5) * 100);
+            candidates.account(i).slowness.store(rng.below(2) == 0 ? 1.0F : 2.0F);
+            candidates.account(i).failed.store(rng.below(3));
+        }
+        double least = 1e300;
+        std::vector<double> costs;
+        for (const auto& candidate : candidates.span()) {
+            costs.push_back(measure(candidate));
+            least = std::min(least, costs.back());
+        }
+        Picks<S> picks{candidates, S{}, static_cast<std::uint64_t>(round)};
+        std::vector<int> chosen(weights.size(), 0);
+        const auto ties = std::count(costs.begin(), costs.end(), least);
+        // Each of t ties is missed by 30 t draws with probability below e^-30.
+        for (int i = 0; i < 30 * ties; ++i) ++chosen[picks()];
+        for (std::size_t i = 0; i < costs.size(); ++i) {
+            CHECK((costs[i] == least) == (chosen[i] > 0));
+        }
+    }
+}
+
+TEST_CASE(
+    "up to 64 candidates, every pick of least_connections is one of the least, and each of them is picked") {
+    check_least<LeastConnections>(
+        [](const Candidate& c) { return (c.in_flight() + c.recent_failures() + 1.0) / c.weight(); });
+}
+TEST_CASE("so it is for least_tokens, by tokens") {
+    check_least<LeastTokens>([](const Candidate& c) {
+        return (static_cast<double>(c.tokens()) + c.in_flight() + c.recent_failures() + 1.0) / c.weight();
+    });
+}
+TEST_CASE("so it is for response_time, by expected wait") {
+    check_least<ResponseTime>([](const Candidate& c) {
+        return (c.in_flight() + c.recent_failures() + 1.0) / c.weight() * static_cast<double>(c.slowness());
+    });
+}
+
+TEST_CASE("a full backend does not win, however little it has in flight relative to its weight") {
+    Candidates candidates;
+    candidates.add("full", 100, 1);
+    candidates.add("free", 1, 10);
+    candidates.set_in_flight(0, 1);
+    candidates.set_in_flight(1, 9);
+    Picks<LeastConnections> picks{candidates};
+    for (int i = 0; i < 20; ++i) CHECK(picks() == 1);
+}
+
+TEST_CASE("beyond 64 candidates three draws by weight avoid the loaded") {
+    // A tenth is free. Three draws all loaded: 0.9^3 = 0.729, so 0.271 of picks are free ones, against 0.1 by
+    // chance; 10,000 picks have a standard deviation of 0.0044.
+    Candidates candidates{std::vector<std::uint32_t>(1000, 1)};
+    for (std::size_t i = 0; i < 1000; ++i) candidates.set_in_flight(i, i % 10 == 0 ? 0 : 5);
+    Picks<LeastConnections> picks{candidates};
+    int free = 0;
+    for (int i = 0; i < 10'000; ++i) {
+        if (picks() % 10 == 0) ++free;
+    }
+    CHECK(free / 10'000.0 == Approx(0.271).margin(0.03));
+}
+
+}  // namespace
