@@ -176,6 +176,17 @@ class Balancer {
     /// The name of the strategy in force.
     std::string strategy_name() const { return core_.strategy_name(); }
 
+    /// Further tries after the first, and consecutive failures until a backend is unhealthy (at least 1), as
+    /// they are now: `Options` say what they begin with. Any thread; for requests from now on.
+    std::uint32_t max_retries() const noexcept { return core_.max_retries(); }
+    void set_max_retries(std::uint32_t retries) noexcept { core_.set_max_retries(retries); }
+    std::uint32_t failure_threshold() const noexcept { return core_.failure_threshold(); }
+    std::error_code set_failure_threshold(std::uint32_t failures) noexcept {
+        if (failures == 0) return Errc::bad_option;
+        core_.set_failure_threshold(failures);
+        return {};
+    }
+
     /// What a probe found about a backend: for a host that checks health by itself. A failed one takes the
     /// backend out of service until one passes; thresholds are the caller's (`HealthMonitor`).
     std::error_code probed(std::string_view name, bool ok) {

@@ -137,7 +137,7 @@ class AnyStrategy::Table {
 };
 
 inline AnyStrategy::Named AnyStrategy::from_name(std::string_view wanted) {
-    constexpr auto known = names();
+    const auto known = names();
     std::string list;
     for (std::size_t i = 0; i < known.size(); ++i) {
         if (known[i] == wanted) return Named{AnyStrategy{static_cast<StrategyKind>(i)}};

@@ -169,6 +169,14 @@ class Core final : public LeaseOwner {
     void count_request() noexcept { requests_.fetch_add(1, std::memory_order_relaxed); }
     std::uint32_t max_retries() const noexcept { return max_retries_.load(std::memory_order_relaxed); }
 
+    void set_max_retries(std::uint32_t n) noexcept { max_retries_.store(n, std::memory_order_relaxed); }
+    std::uint32_t failure_threshold() const noexcept {
+        return failure_threshold_.load(std::memory_order_relaxed);
+    }
+    void set_failure_threshold(std::uint32_t n) noexcept {
+        failure_threshold_.store(n, std::memory_order_relaxed);
+    }
+
     /// Whether the budget allows one more try; tells the host either way.
     bool take_retry(const std::string& backend, const Outcome& outcome) {
         return write([&](Roster& roster, Time now) {

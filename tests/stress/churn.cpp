@@ -1,0 +1,205 @@
+// Traffic on several threads while another changes everything: run under TSan and ASan.
+#include "support/catch.hpp"
+#include "support/fleet.hpp"
+
+#include <fairlead/fairlead.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+namespace {
+
+using namespace fairlead;
+using namespace fairlead::test;
+
+/// Rounds of the changing thread; the machine's time is no part of the test. FAIRLEAD_STRESS makes it longer.
+int rounds() {
+    const char* factor = std::getenv("FAIRLEAD_STRESS");
+    return 3000 * (factor != nullptr ? std::max(1, std::atoi(factor)) : 1);
+}
+
+TEST_CASE("nothing is lost while four threads send and one changes the fleet and the strategy") {
+    constexpr std::uint32_t limit = 3;
+    constexpr std::size_t backends = 6;
+    auto configs = fleet(backends, limit);
+    for (std::size_t i = 0; i < backends; ++i) configs[i].model_name = i % 2 == 0 ? "even" : "odd";
+    Options options;
+    options.seed = 5;
+    Balancer<AnyStrategy> balancer{configs, options};
+    std::atomic<std::uint64_t> events{0};
+    balancer.on_event([&](const Event&) { events.fetch_add(1, std::memory_order_relaxed); });
+
+    // What the test itself counts as held, by name: must never exceed the limit. `b0`..`b5` keep their
+    // limits.
+    std::array<std::atomic<std::uint32_t>, backends + 1> held{};
+    std::array<std::atomic<std::uint64_t>, backends + 1> sent{};
+    std::atomic<bool> exceeded{false};
+    std::atomic<bool> stop{false};
+    // The one that comes and goes has the last place.
+    const auto index = [](const std::string& name) {
+        return name.size() == 2 ? static_cast<std::size_t>(name[1] - '0') : backends;
+    };
+
+    const auto sender = [&](std::uint64_t seed) {
+        Rng rng{seed};
+        std::vector<Lease> mine;
+        while (!stop.load(std::memory_order_relaxed)) {
+            const Criteria criteria{.key = rng.below(2) == 0 ? "k1" : "k2",
+                                    .model = rng.below(3) == 0 ? "even" : std::string_view{},
+                                    .tokens = rng.below(4)};
+            if (Lease lease = balancer.select(criteria)) {
+                const auto who = index(lease->name);
+                sent[who].fetch_add(1, std::memory_order_relaxed);
+                if (held[who].fetch_add(1) + 1 > limit && who != backends) exceeded = true;
+                if (rng.below(2) == 0) balancer.first_byte(lease);
+                mine.push_back(std::move(lease));
+            }
+            while (!mine.empty() && (mine.size() > 3 || rng.below(2) == 0)) {
+                Lease lease = std::move(mine.back());
+                mine.pop_back();
+                held[index(lease->name)].fetch_sub(1);
+                switch (rng.below(8)) {
+                    case 0:
+                        lease = Lease{};
+                        break;
+                    case 1:
+                        balancer.report(std::move(lease), Outcome::connect_error);
+                        break;
+                    case 2: {
+                        Outcome busy = Outcome::rate_limited;
+                        busy.retry_after = std::chrono::microseconds{50};
+                        balancer.report(std::move(lease), busy);
+                        break;
+                    }
+                    default:
+                        balancer.report(std::move(lease), Outcome::success);
+                }
+            }
+        }
+        for (auto& lease : mine) {
+            held[index(lease->name)].fetch_sub(1);
+            balancer.report(std::move(lease), Outcome::success);
+        }
+    };
+
+    std::vector<std::thread> threads;
+    for (std::uint64_t i = 0; i < 4; ++i) threads.emplace_back(sender, i);
+
+    Rng rng{99};
+    for (int round = 0; round < rounds(); ++round) {
+        const std::string name = "b" + std::to_string(rng.below(backends));
+        switch (rng.below(7)) {
+            case 0:
+                balancer.disable(name);
+                balancer.enable(name);
+                break;
+            case 1:
+                balancer.drain(name);
+                balancer.enable(name);
+                break;
+            case 2:
+                balancer.update(name, [&](BackendConfig& config) { config.weight = 1 + rng.below(9); });
+                break;
+            case 3:
+                balancer.set_strategy(AnyStrategy{static_cast<StrategyKind>(rng.below(AnyStrategy::count))});
+                break;
+            case 4:
+                balancer.probed(name, false);
+                balancer.probed(name, true);
+                break;
+            case 5:
+                // Another backend comes and goes: its leases outlive it.
+                if (!balancer.add(
+                        {.name = "b5x", .url = "http://h", .model_name = "odd", .max_connections = 1})) {
+                    static_cast<void>(balancer.snapshot());
+                    balancer.remove("b5x");
+                }
+                break;
+            default:
+                for (const auto& each : balancer.snapshot()) {
+                    if (each.in_flight > limit) std::abort();
+                }
+        }
+    }
+    stop = true;
+    for (auto& thread : threads) thread.join();
+
+    CHECK_FALSE(exceeded.load());
+    std::uint64_t all = 0;
+    for (const auto& each : balancer.snapshot()) {
+        CHECK(each.in_flight == 0);
+        CHECK(each.tokens_in_flight == 0);
+        CHECK(each.completed == sent[index(each.config.name)].load());
+        all += each.completed;
+    }
+    CHECK(all > 0);
+    CHECK(events.load() > 0);
+}
+
+TEST_CASE("every request is counted, and the limit holds at every instant, under contention for few places") {
+    constexpr std::uint32_t limit = 2;
+    Balancer<LeastConnections> balancer{fleet(2, limit)};
+    std::array<std::atomic<std::uint32_t>, 2> held{};
+    std::atomic<bool> exceeded{false};
+    std::atomic<std::uint64_t> sent{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 20'000; ++i) {
+                Lease lease = balancer.select();
+                if (!lease) continue;
+                const auto who = static_cast<std::size_t>(lease->name[1] - '0');
+                if (held[who].fetch_add(1) + 1 > limit) exceeded = true;
+                sent.fetch_add(1);
+                held[who].fetch_sub(1);
+                balancer.report(std::move(lease), Outcome::success);
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK_FALSE(exceeded.load());
+    std::uint64_t completed = 0;
+    for (const auto& each : balancer.snapshot()) {
+        CHECK(each.in_flight == 0);
+        completed += each.completed;
+    }
+    CHECK(completed == sent.load());
+}
+
+TEST_CASE("a refusal is never final while places come free: no thread starves for ever") {
+    // One place, four threads, each must get it 500 times. A lost "a place came free" would hang this test.
+    Balancer<> balancer{fleet(1, 1)};
+    std::vector<std::thread> threads;
+    std::atomic<int> done{0};
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int got = 0; got < 500;) {
+                if (Lease lease = balancer.select()) {
+                    ++got;
+                    balancer.report(std::move(lease), Outcome::success);
+                } else {
+                    std::this_thread::yield();
+                }
+            }
+            done.fetch_add(1);
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(done.load() == 4);
+}
+
+TEST_CASE("threads that come and go, and balancers that die before them, need no care") {
+    for (int round = 0; round < 20; ++round) {
+        auto balancer = std::make_unique<Balancer<Random>>(fleet(3));
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 12; ++t) threads.emplace_back([&] { one(*balancer); });
+        for (auto& thread : threads) thread.join();
+        std::uint64_t completed = 0;
+        for (const auto& each : balancer->snapshot()) completed += each.completed;
+        CHECK(completed == 12);
+    }
+}
+
+}  // namespace
