@@ -1,32 +1,30 @@
-# Install, export, find_package and pkg-config.
+# Install, export, find_package and pkg-config. Components: core, fairlead, tools (the programs).
+include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/fairlead")
-install(DIRECTORY include/fairlead DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT core)
-install(TARGETS fairlead_core EXPORT fairlead-core-targets COMPONENT core)
+install(TARGETS fairlead_core EXPORT fairlead-core-targets
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT core)
 install(EXPORT fairlead-core-targets NAMESPACE fairlead:: DESTINATION ${package_dir} COMPONENT core)
-if(FAIRLEAD_FULL)
-    install(TARGETS fairlead EXPORT fairlead-full-targets COMPONENT fairlead
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(EXPORT fairlead-full-targets NAMESPACE fairlead:: DESTINATION ${package_dir} COMPONENT fairlead)
-    install(FILES cmake/FindAsio.cmake DESTINATION ${package_dir} COMPONENT fairlead)
-endif()
-
 configure_package_config_file(cmake/fairlead-config.cmake.in fairlead-config.cmake
     INSTALL_DESTINATION ${package_dir})
+# Before 1.0 the minor version is the one that may break.
 write_basic_package_version_file(fairlead-config-version.cmake COMPATIBILITY SameMinorVersion)
+configure_file(cmake/fairlead-core.pc.in fairlead-core.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fairlead-config.cmake"
     "${CMAKE_CURRENT_BINARY_DIR}/fairlead-config-version.cmake" DESTINATION ${package_dir} COMPONENT core)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fairlead-core.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+    COMPONENT core)
 
-foreach(name core fairlead)
-    if(name STREQUAL core)
-        set(pc fairlead-core)
-    else()
-        set(pc fairlead)
-    endif()
-    if(name STREQUAL core OR FAIRLEAD_FULL)
-        configure_file(cmake/${pc}.pc.in ${pc}.pc @ONLY)
-        install(FILES "${CMAKE_CURRENT_BINARY_DIR}/${pc}.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
-            COMPONENT ${name})
-    endif()
-endforeach()
+if(FAIRLEAD_FULL)
+    install(TARGETS fairlead EXPORT fairlead-full-targets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT fairlead
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT fairlead
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT fairlead)
+    install(EXPORT fairlead-full-targets NAMESPACE fairlead:: DESTINATION ${package_dir} COMPONENT fairlead)
+    # A user's CMake needs the same search for Asio.
+    install(FILES cmake/FindAsio.cmake DESTINATION ${package_dir} COMPONENT fairlead)
+    configure_file(cmake/fairlead.pc.in fairlead.pc @ONLY)
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fairlead.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        COMPONENT fairlead)
+endif()

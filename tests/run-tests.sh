@@ -1,83 +1,127 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs all tests: with g++ and clang, plain and under sanitizers, then from
-# an installed package as a user would.
+# Installs what is missing, builds, and runs all tests: with g++ and clang, plain and under sanitizers, then from an
+# installed package as a user would. Stops at the first configuration that fails.
 #
-#   tests/run-tests.sh [--quick] [--only NAME]...
-#     --quick       g++ without sanitizers, and nothing else
-#     --only NAME   one of: gcc clang asan tsan package
+#     tests/run-tests.sh                 # all; a quarter of an hour on two cores
+#     tests/run-tests.sh --quick         # g++ without sanitizers
+#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package format; may be given more than once
+#
+# Builds in build/tests-NAME, with what each step said in build/tests-NAME.log.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-export LC_ALL=C.UTF-8
-unset LLM_BACKENDS LOAD_BALANCE_ENABLED LOAD_BALANCE_STRATEGY VLLM_SERVER_URL MODEL_NAME API_KEY || true
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-selected=()
+usage() { sed -n '2,9s/^# \{0,1\}//p' tests/run-tests.sh; }
+wanted=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --quick) selected=(gcc) ;;
-        --only) shift; selected+=("${1:?--only needs a name}") ;;
-        *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+        --quick) wanted=(gcc) ;;
+        --config) wanted+=("${2:?--config needs a name}"); shift ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
     esac
     shift
 done
-[ ${#selected[@]} -gt 0 ] || selected=(gcc clang asan tsan package)
+[ ${#wanted[@]} -gt 0 ] || wanted=(format gcc clang asan tsan package)
 
-bash cmake/install-packages.sh tests
+# The tests set what they need: nothing of the caller's settings may reach them.
+unset "${!FAIRLEAD_@}" "${!LLM_@}" "${!LOAD_BALANCE_@}" "${!HEALTH_CHECK_@}" VLLM_SERVER_URL MODEL_NAME API_KEY \
+    MAX_RETRIES FAILURE_THRESHOLD
+export LC_ALL=C.UTF-8
+
+cmake/install-packages.sh tests
+mkdir -p build
 
 newest_clang() {
     local version
-    for version in 21 20 19 18 17 16 15 14; do
+    for version in $(seq 29 -1 14); do
         if command -v "clang++-$version" >/dev/null; then echo "clang++-$version"; return; fi
     done
     echo clang++
 }
-clang=$(newest_clang)
+clangxx=$(newest_clang)
+clang=${clangxx/++/}
+
 jobs=$(nproc)
-launcher=()
+common=(-G Ninja -DCMAKE_BUILD_TYPE=None -DFAIRLEAD_WERROR=ON)
 if command -v ccache >/dev/null; then
-    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
+    common+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
 fi
+# The linker is a good part of an unoptimised build.
+if command -v mold >/dev/null && g++ -fuse-ld=mold -x c++ -o build/linked - <<<'int main() {}' 2>/dev/null; then
+    common+=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)
+fi
+rm -f build/linked
 
-say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
-tests_run=0
-failed=()
+say() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
+fail() {
+    printf '\nFAILED: %s, after %d s\n' "$*" "$SECONDS"
+    exit 1
+}
+programs_run=0
+cases_run=0
 
-# configuration NAME CXX CC FLAGS SANITIZERS [cmake arguments]: builds and runs every test.
+# configuration NAME C++COMPILER CCOMPILER FLAGS SANITIZERS HEADERS: builds and runs every test.
 configuration() {
-    local name=$1 cxx=$2 cc=$3 flags=$4 sanitize=$5
-    shift 5
-    local build=build/tests-$name log
-    say "$name: $cxx $flags ${sanitize:+-fsanitize=$sanitize}"
-    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_C_COMPILER="$cc" \
-        -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_C_FLAGS="-O1" -DFAIRLEAD_SANITIZE="$sanitize" \
-        "${launcher[@]}" "$@" >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
-    cmake --build "$build" -j "$jobs" >>"$build.log" 2>&1 ||
-        { grep -E -A 12 'error|FAILED' "$build.log" | head -n 80; echo "The build of $name failed: $build.log"; exit 1; }
-    log=$build.ctest
-    if ! ctest --test-dir "$build" --output-on-failure -j "$jobs" >"$log" 2>&1; then
-        grep -vE '^ +[0-9]+/[0-9]+ Test .*Passed|^ +Start +' "$log" | tail -n 120
-        failed+=("$name")
+    local name=$1 build=build/tests-$1 log=build/tests-$1.log
+    say "$name: $2 $4${5:+ -fsanitize=$5}"
+    if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \
+        -DCMAKE_CXX_FLAGS="$4" -DCMAKE_C_FLAGS=-O1 -DFAIRLEAD_SANITIZE="$5" -DFAIRLEAD_HEADER_TESTS="$6" \
+        >"$log" 2>&1; then
+        cat "$log"
+        fail "cmake cannot configure $name"
     fi
-    tail -n 3 "$log" | grep -E 'tests passed' || true
-    tests_run=$((tests_run + $(grep -cE 'Test +#[0-9]+:' "$log")))
+    # -k 0: every file's errors at once.
+    if ! cmake --build "$build" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
+        grep -E -A 12 'error[: ]|undefined reference' "$log" | head -n 80 || true
+        fail "$name does not build; all that was said is in $log"
+    fi
+    if ! ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$jobs" >>"$log" 2>&1; then
+        sed -n '/^Test project/,$p' "$log" | grep -vE '(Passed +[0-9.]+ sec$)|^ +Start ' | tail -n 150 || true
+        fail "tests under $name; all that was said is in $log"
+    fi
+    local last=$build/Testing/Temporary/LastTest.log programs cases
+    programs=$(grep -c '^Test Passed' "$last" || true)
+    # Catch2 says "All tests passed (N assertions in M test cases)".
+    cases=$(sed -n 's/.* assertions\{0,1\} in \([0-9]*\) test cases\{0,1\}.*/\1/p' "$last" |
+        awk '{ sum += $1 } END { print sum + 0 }')
+    echo "$programs tests passed; those that are Catch2 programs hold $cases cases"
+    programs_run=$((programs_run + programs))
+    cases_run=$((cases_run + cases))
 }
 
-mkdir -p build
-for name in "${selected[@]}"; do
+# Another version of clang-format would lay out a few lines otherwise.
+format() {
+    local tool files
+    tool=$(command -v clang-format-14 || command -v clang-format || true)
+    if [ -z "$tool" ] || ! "$tool" --version | grep -q 'version 14\.'; then
+        echo "skipped: clang-format 14 is not here"
+        return
+    fi
+    mapfile -t files < <(find include src examples tests -name '*.[ch]pp' | sort)
+    "$tool" --dry-run --Werror "${files[@]}" 2>build/tests-format.log || {
+        grep -o '^[^:]*:[0-9]*' build/tests-format.log | sort -u | head -n 20
+        fail "the layout of these lines; mend it with $tool -i"
+    }
+    echo "${#files[@]} files are laid out as .clang-format says"
+}
+
+for name in "${wanted[@]}"; do
     case "$name" in
-        gcc) configuration gcc g++ gcc "-O0 -g1" "" ;;
-        clang) configuration clang "$clang" "${clang/++/}" "-O0 -g1" "" ;;
-        asan) configuration asan "$clang" "${clang/++/}" "-O1 -g1" "address,undefined" ;;
-        tsan) configuration tsan "$clang" "${clang/++/}" "-O1 -g1" "thread" ;;
+        gcc) configuration gcc g++ gcc "-O0 -g1" "" ON ;;
+        clang) configuration clang "$clangxx" "$clang" "-O0 -g1" "" ON ;;
+        asan) configuration asan "$clangxx" "$clang" "-O1 -g1" address,undefined OFF ;;
+        tsan) configuration tsan "$clangxx" "$clang" "-O1 -g1" thread OFF ;;
         package)
             say "package: installed, found, linked and run as a user would"
-            if bash tests/consumer/run.sh; then tests_run=$((tests_run + 1)); else failed+=(package); fi
+            tests/consumer/run.sh || fail "the installed package"
+            programs_run=$((programs_run + 1))
             ;;
-        *) echo "unknown: $name" >&2; exit 2 ;;
+        format)
+            say "format"
+            format
+            ;;
+        *) usage >&2; exit 2 ;;
     esac
 done
 
-if [ ${#failed[@]} -gt 0 ]; then
-    printf '\nFAILED in %s, %d tests run in %d s\n' "${failed[*]}" "$tests_run" "$SECONDS"
-    exit 1
-fi
-printf '\nAll passed: %d tests in %s, %d s\n' "$tests_run" "${selected[*]}" "$SECONDS"
+printf '\nAll passed: %d tests and %d Catch2 cases in %s; %d s\n' "$programs_run" "$cases_run" "${wanted[*]}" "$SECONDS"

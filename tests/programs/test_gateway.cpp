@@ -99,6 +99,11 @@ TEST_CASE("where one model is served, any name and none will do") {
     for (const auto* body : {R"({"messages":[],"model":"anything"})", R"({"messages":[]})", hello.c_str()}) {
         CHECK(status_of(world.ask(post(chat, body))) == 200);
     }
+    // As curl sends it when it is not told what the text is.
+    const std::string body = R"({"messages":[]})";
+    CHECK(status_of(world.ask("POST /v1/chat/completions HTTP/1.1\r\nHost: test\r\nContent-Type: "
+                              "application/x-www-form-urlencoded\r\nContent-Length: " +
+                              std::to_string(body.size()) + "\r\n\r\n" + body)) == 200);
 }
 
 TEST_CASE("a backend with a key gets its own, never the client's") {
@@ -149,7 +154,8 @@ TEST_CASE("a request whose framing is ambiguous is refused, the connection close
         INFO(request);
         // Were the rest taken for a second request, there would be a second answer.
         const auto response = world.connect().send(request + get("/health")).read_all();
-        const bool refused = status_of(response) == 400 || status_of(response) == 501 || status_of(response) == 505;
+        const bool refused =
+            status_of(response) == 400 || status_of(response) == 501 || status_of(response) == 505;
         CHECK(refused);
         CHECK(response.find("HTTP/1.1", 1) == std::string::npos);
         CHECK(nlohmann::json::parse(body_of(response))["error"]["message"].is_string());

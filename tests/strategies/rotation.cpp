@@ -94,7 +94,7 @@ TEST_CASE("a thread strays by less than two turns over any window, wherever it s
         std::vector<double> count(4, 0);
         for (int k = 1; k <= 60; ++k) {
             ++count[picks()];
-            for (std::size_t i = 0; i < 4; ++i) CHECK(std::abs(count[i] - k * weights[i] / 10.0) < 2.0);
+            for (std::size_t i = 0; i < 4; ++i) CHECK(std::abs(count[i] - k * static_cast<double>(weights[i]) / 10.0) < 2.0);
         }
     }
 }

@@ -50,6 +50,7 @@ class Roster {
         auto backend = std::make_shared<LiveBackend>();
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
         backend->pool = pool_of(backend->config->model_name);
+        backend->pool->joined();
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
@@ -82,7 +83,11 @@ class Roster {
         if (const auto error = change_generation(*backend)) return error;
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
         if (another_server || another_model) backend->pace.restart(*backend, *backend->pool);
-        if (another_model) backend->pool = pool_of(backend->config->model_name);
+        if (another_model) {
+            backend->pool->left();
+            backend->pool = pool_of(backend->config->model_name);
+            backend->pool->joined();
+        }
         if (another_server) forget_findings(*backend, now);
         event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
         show(*backend, now);
@@ -291,6 +296,7 @@ class Roster {
     void reap(LiveBackend& backend) noexcept {
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
         backend.pace.restart(backend, *backend.pool);
+        backend.pool->left();
         const BackendId id = backend.id;
         free_ids_.push_back(id);  // reserved in `add`
         by_id_[id].reset();

@@ -55,7 +55,9 @@ class HttpHeaders {
     /// How many fields have this name.
     std::size_t count(std::string_view name) const noexcept {
         std::size_t n = 0;
-        for (const auto& field : fields_) n += equal_ignoring_case(field.name, name) ? 1 : 0;
+        for (const auto& field : fields_) {
+            if (equal_ignoring_case(field.name, name)) ++n;
+        }
         return n;
     }
 

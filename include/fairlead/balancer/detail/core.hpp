@@ -18,6 +18,7 @@
 
 #include <fairlead/balancer/detail/announcer.hpp>
 #include <fairlead/balancer/detail/eligibility.hpp>
+#include <fairlead/balancer/detail/learner.hpp>
 #include <fairlead/balancer/detail/picker.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
@@ -28,7 +29,6 @@
 #include <fairlead/model/validate.hpp>
 #include <fairlead/resilience/retry.hpp>
 #include <fairlead/resilience/retry_budget.hpp>
-#include <fairlead/resilience/verdict.hpp>
 
 namespace fairlead::detail {
 
@@ -119,13 +119,13 @@ class Core final : public LeaseOwner {
             }
         }
         if (LeaseAccess::half_open(lease)) [[unlikely]]
-            decide_trial(lease, true);
+            learner_.decide_trial(lease, true);
     }
 
     /// A good answer's head came: that is what a trial waits for.
     void head_came(Lease& lease) noexcept {
         if (LeaseAccess::backend(lease) != nullptr && LeaseAccess::half_open(lease))
-            decide_trial(lease, true);
+            learner_.decide_trial(lease, true);
     }
 
     void report(Lease&& lease, const Outcome& outcome) noexcept {
@@ -135,13 +135,14 @@ class Core final : public LeaseOwner {
         // Everything that touches the backend comes before the add that releases it: after that it may be
         // gone.
         if (outcome.kind == Outcome::success) [[likely]] {
-            if (backend->consecutive.load(std::memory_order_relaxed) != 0 && is_current(lease, *backend)) {
+            if (backend->consecutive.load(std::memory_order_relaxed) != 0 &&
+                Learner<Core>::is_current(lease, *backend)) {
                 backend->consecutive.store(0, std::memory_order_relaxed);
             }
             if (LeaseAccess::half_open(lease)) [[unlikely]]
-                decide_trial(lease, true);
+                learner_.decide_trial(lease, true);
         } else {
-            learn(lease, *backend, outcome);
+            learner_.learn(lease, *backend, outcome, clock_.now());
         }
         if (const auto tokens = LeaseAccess::tokens(lease); tokens != 0) {
             backend->tokens.fetch_sub(static_cast<std::int64_t>(tokens), std::memory_order_relaxed);
@@ -170,12 +171,8 @@ class Core final : public LeaseOwner {
     std::uint32_t max_retries() const noexcept { return max_retries_.load(std::memory_order_relaxed); }
 
     void set_max_retries(std::uint32_t n) noexcept { max_retries_.store(n, std::memory_order_relaxed); }
-    std::uint32_t failure_threshold() const noexcept {
-        return failure_threshold_.load(std::memory_order_relaxed);
-    }
-    void set_failure_threshold(std::uint32_t n) noexcept {
-        failure_threshold_.store(n, std::memory_order_relaxed);
-    }
+    std::uint32_t failure_threshold() const noexcept { return learner_.failure_threshold(); }
+    void set_failure_threshold(std::uint32_t n) noexcept { learner_.set_failure_threshold(n); }
 
     /// Whether the budget allows one more try; tells the host either way.
     bool take_retry(const std::string& backend, const Outcome& outcome) {
@@ -214,6 +211,23 @@ class Core final : public LeaseOwner {
         announcer_.tell(events);
         return result;
     }
+
+    /// As `write`, for the path of a request: whatever cannot be had for want of memory is left for the next
+    /// change.
+    template <class Change>
+    [[gnu::noinline]] void write_quietly(Change&& change) noexcept {
+        try {
+            write([&](Roster& roster, Time now) {
+                change(roster, now);
+                return 0;
+            });
+        } catch (const std::bad_alloc&) {
+        }
+    }
+
+    /// A place may have come free.
+    [[gnu::noinline]] void place_freed() noexcept { places_.freed(); }
+    bool is_place_expected() const noexcept { return places_.is_expected(); }
 
     void set_strategy(S strategy) {
         write([&](Roster& roster, Time now) {
@@ -317,95 +331,6 @@ class Core final : public LeaseOwner {
         publication_.publish(subsets_.draw(strategy_, roster_.members(), previous.get(), true));
     }
 
-    static bool is_current(Lease& lease, const LiveBackend& backend) noexcept {
-        const auto now = backend.word.load(std::memory_order_relaxed);
-        return ((LeaseAccess::taken(lease) ^ now) & word::epoch_mask) == 0;
-    }
-
-    /// What an outcome other than plain success says about the backend.
-    [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome) noexcept {
-        backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
-        const Verdict verdict = judge(outcome, !LeaseAccess::config(lease)->api_key.empty());
-        const Time now = clock_.now();
-        if (verdict.failure) {
-            backend.failed.fetch_add(1, std::memory_order_relaxed);
-            backend.last_failure.store(static_cast<int>(outcome.kind) | outcome.status << 8,
-                                       std::memory_order_relaxed);
-            if (options_.timing) {
-                // Due soon, so that the failure is noted and, in time, forgotten.
-                backend.pace.refresh(backend, *backend.pool, tick_of(now), options_);
-            } else {
-                backend.forgotten.fetch_add(1, std::memory_order_relaxed);
-            }
-        } else if (verdict.neutral && !counts_as_completed(lease, backend, outcome, now)) {
-            backend.neutral.fetch_add(1, std::memory_order_relaxed);
-        }
-        if (!is_current(lease, backend)) return;
-        if (verdict.rests) rest(backend, outcome, now);
-        if (LeaseAccess::half_open(lease)) {
-            if (verdict.fails_trial) return decide_trial(lease, false);
-            if (verdict.success) decide_trial(lease, true);
-            return;
-        }
-        if (verdict.failure) return failed(lease, backend, now);
-        if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
-    }
-
-    /// A cancelled request says something when it had already taken longer than the mean.
-    bool counts_as_completed(Lease& lease, const LiveBackend& backend, const Outcome& outcome, Time now) {
-        if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
-        if (LeaseAccess::streaming(lease)) return true;  // its first byte came: it was counted then
-        return ticks_of(now - LeaseAccess::began(lease)) > backend.pool->mean();
-    }
-
-    void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
-        if (!roster_.rest_from(backend, now + rest_of(outcome, options_))) return;
-        write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
-    }
-
-    void failed(Lease& lease, LiveBackend& backend, Time) noexcept {
-        if (!options_.ejection) return;
-        const std::uint32_t row = backend.consecutive.fetch_add(1, std::memory_order_relaxed) + 1;
-        const bool too_many = row >= failure_threshold_.load(std::memory_order_relaxed);
-        if (!too_many && !options_.timing) return;
-        write_quietly([&](Roster& roster, Time now) {
-            if (!is_current(lease, backend)) return;  // somebody was quicker
-            roster.failed(backend, too_many, now);
-        });
-    }
-
-    void decide_trial(Lease& lease, bool good) noexcept {
-        LeaseAccess::half_open(lease) = false;
-        auto& backend = *LeaseAccess::backend(lease);
-        if (!is_current(lease, backend)) return;
-        write_quietly([&](Roster& roster, Time now) {
-            if (!is_current(lease, backend)) return;
-            if (good) {
-                roster.trial_succeeded(backend, now);
-            } else {
-                roster.eject(backend, "failed trial", now);
-            }
-        });
-        if (std::exchange(LeaseAccess::trial(lease), false) && is_current(lease, backend)) {
-            // The same epoch still: the next trial may begin while this answer streams.
-            backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
-            if (places_.is_expected()) place_freed();
-        }
-    }
-
-    /// As `write`, for the path of a request: whatever cannot be had for want of memory is left for the next
-    /// change.
-    template <class Change>
-    [[gnu::noinline]] void write_quietly(Change&& change) noexcept {
-        try {
-            write([&](Roster& roster, Time now) {
-                change(roster, now);
-                return 0;
-            });
-        } catch (const std::bad_alloc&) {
-        }
-    }
-
     [[gnu::noinline]] void settle(Time now) noexcept {
         write_quietly([&](Roster& roster, Time) { roster.settle(now); });
     }
@@ -443,8 +368,6 @@ class Core final : public LeaseOwner {
             place_freed();
     }
 
-    [[gnu::noinline]] void place_freed() noexcept { places_.freed(); }
-
     /// Called with the roster's mutex.
     void publish(Time now) {
         const auto previous = publication_.current();
@@ -477,7 +400,7 @@ class Core final : public LeaseOwner {
     Subsets<S> subsets_;
     Rng rng_{Rng::mix(seed_ + 1)};  // with the roster's mutex
     RetryBudget retry_budget_{};    // with the roster's mutex
-    std::atomic<std::uint32_t> failure_threshold_{options_.failure_threshold};
+    Learner<Core> learner_{*this, options_, roster_};
     std::atomic<std::uint32_t> max_retries_{options_.max_retries};
     std::atomic<std::uint64_t> requests_{0};  // that began an exchange: what the retry budget is a share of
     Announcer announcer_;

@@ -71,6 +71,15 @@ class PoolLatency {
         done_.fetch_add(done, std::memory_order_relaxed);
     }
 
+    void joined() noexcept { members_.fetch_add(1, std::memory_order_relaxed); }
+    void left() noexcept { members_.fetch_sub(1, std::memory_order_relaxed); }
+
+    /// Faded completions for each backend: how much is known about one that gets its fair share.
+    double done_a_member() const noexcept {
+        const auto members = members_.load(std::memory_order_relaxed);
+        return done_.load(std::memory_order_relaxed) / std::max(1, members);
+    }
+
     /// In ticks; one second before the first completion, so that nothing is thought infinitely fast.
     double mean() const noexcept {
         constexpr double second = 1e9 / nanoseconds_per_tick;
@@ -82,6 +91,7 @@ class PoolLatency {
   private:
     std::atomic<double> area_{0.0};
     std::atomic<double> done_{0.0};
+    std::atomic<int> members_{0};
 };
 
 /// The fading sums behind one backend's `slowness`. One thread at a time, by `Pace::refresh`'s try flag:
@@ -131,17 +141,19 @@ class Pace {
         const double more_done = static_cast<std::int32_t>(done - counted_);  // racing reads: may be below 0
         const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
 
-        // Where requests are few, evidence must last longer, or every backend always looks unknown. With
-        // rate r and time constant tau the faded count is r tau, so the tau that gives 20 is 20 tau / count.
+        // Where requests are few, evidence must last longer, or every backend always looks unknown. With rate r
+        // and time constant tau the faded count is r tau, so the tau that gives 20 is 20 tau / count. The
+        // pool's count for each backend, not this one's: that one was slow and gets little must not be held
+        // against it for longer.
         const double tau = ticks_of(options.latency_tau);
         const double now_tau = tau_ > 0 ? tau_ : tau;
         const double keep = std::exp(-static_cast<double>(passed) / now_tau);
         const double area = std::max(0.0, area_ * keep + more_area);
         const double completed = std::max(0.0, done_ * keep + more_done);
         constexpr double enough = 20.0;
-        const double wanted = std::clamp(enough * now_tau / std::max(completed, 0.1), tau,
+        const double wanted = std::clamp(enough * now_tau / std::max(pool.done_a_member(), 0.1), tau,
                                          std::max(tau, ticks_of(options.latency_tau_max)));
-        // The wanted tau is followed slowly (its own time constant), since `completed` lags by tau itself.
+        // The wanted tau is followed slowly (by its own time constant), since the count lags by as much.
         tau_ = now_tau + (wanted - now_tau) * (1.0 - std::exp(-static_cast<double>(passed) / now_tau));
 
         pool.add(area - area_, completed - done_);

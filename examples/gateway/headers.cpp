@@ -1,0 +1,106 @@
+// The rules of passing on.
+#include "gateway/headers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <vector>
+
+namespace gateway {
+namespace {
+
+constexpr std::array<std::string_view, 10> hop_by_hop{"Connection",
+                                                      "Keep-Alive",
+                                                      "Proxy-Connection",
+                                                      "Proxy-Authenticate",
+                                                      "Proxy-Authorization",
+                                                      "TE",
+                                                      "Trailer",
+                                                      "Transfer-Encoding",
+                                                      "Upgrade",
+                                                      "Expect"};
+
+constexpr std::array<std::string_view, 6> storing{"/v1/files",      "/v1/batches", "/v1/fine_tuning",
+                                                  "/v1/assistants", "/v1/threads", "/v1/vector_stores"};
+
+std::string_view trimmed(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+/// `path` itself or something below it.
+bool under(std::string_view path, std::string_view prefix) {
+    return path.starts_with(prefix) &&
+           (path.size() == prefix.size() || path[prefix.size()] == '/' || path[prefix.size()] == '?');
+}
+
+}  // namespace
+
+void remove_hop_by_hop(fairlead::HttpHeaders& headers) {
+    std::vector<std::string> named;
+    for (const auto& [name, value] : headers) {
+        if (!fairlead::equal_ignoring_case(name, "Connection")) continue;
+        for (std::string_view rest = value; !rest.empty();) {
+            const auto comma = std::min(rest.find(','), rest.size());
+            if (const auto token = trimmed(rest.substr(0, comma)); !token.empty()) named.emplace_back(token);
+            rest.remove_prefix(std::min(comma + 1, rest.size()));
+        }
+    }
+    for (const auto& name : named) headers.remove(name);
+    for (const auto name : hop_by_hop) headers.remove(name);
+}
+
+std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {
+    const auto text = headers.get("Content-Length").value_or("");
+    std::uint64_t length = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+    if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return length;
+}
+
+std::string percent_encoded(std::string_view name) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string result;
+    result.reserve(name.size());
+    for (const char c : name) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain) {
+            result += c;
+        } else {
+            const auto byte = static_cast<unsigned char>(c);
+            result += '%';
+            result += digits[byte >> 4];
+            result += digits[byte & 15];
+        }
+    }
+    return result;
+}
+
+bool has_dot_segment(std::string_view path) {
+    path = path.substr(0, path.find('?'));
+    std::string plain;  // with the dots, slashes and backslashes that are percent-encoded
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        const auto code = path.substr(i, 3);
+        if (code == "%2e" || code == "%2E") {
+            plain += '.';
+            i += 2;
+        } else if (code == "%2f" || code == "%2F" || code == "%5c" || code == "%5C") {
+            plain += '/';
+            i += 2;
+        } else {
+            plain += path[i] == '\\' ? '/' : path[i];
+        }
+    }
+    plain += '/';
+    return plain.find("/./") != std::string::npos || plain.find("/../") != std::string::npos;
+}
+
+bool stores_something(std::string_view method, std::string_view path) {
+    if (method == "DELETE") return true;
+    return method != "GET" && method != "HEAD" &&
+           std::any_of(storing.begin(), storing.end(), [path](auto prefix) { return under(path, prefix); });
+}
+
+}  // namespace gateway

@@ -1,0 +1,93 @@
+// fairlead-gateway: balances OpenAI-compatible requests over several backends.
+//
+//     LLM_BACKENDS='[{"name": "a", "url": "http://10.0.0.6:8000"}, ...]' fairlead-gateway --listen
+//     127.0.0.1:5000
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/strand.hpp>
+
+#include <fairlead/control/load_settings.hpp>
+#include <fairlead/control/mode_line.hpp>
+
+#include "gateway/gateway.hpp"
+#include "gateway/options.hpp"
+
+namespace {
+
+std::optional<fairlead::Settings> read_settings(const gateway::Options& options) {
+    fairlead::SettingsSources sources;
+    sources.settings_file = options.settings_file;
+    sources.env_file = options.env_file;
+    try {
+        return fairlead::load_settings(sources);
+    } catch (const fairlead::SettingsError& error) {
+        std::cerr << error.what() << '\n';
+        return std::nullopt;
+    }
+}
+
+/// Runs until a signal came and the answers under way have ended, or their time is up, or a second signal
+/// came.
+void serve(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
+    asio::io_context io{static_cast<int>(options.threads)};
+    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
+    gateway.listen(options.listen);
+    log.message("listening on " + gateway.url());
+
+    const auto control = asio::make_strand(io);
+    asio::signal_set signals{control, SIGINT, SIGTERM};
+    asio::steady_timer grace{control};
+    // Nothing is stopped by force: when all of this is closed, the loop has nothing left to wait for.
+    const auto leave = [&] {
+        gateway.close();
+        grace.cancel();
+        signals.cancel();
+    };
+    signals.async_wait([&](std::error_code error, int) {
+        if (error) return;
+        log.message("stopping; " + std::to_string(gateway.connections()) + " connections are open");
+        signals.async_wait([&leave](std::error_code cancelled, int) {
+            if (!cancelled) leave();
+        });
+        grace.expires_after(options.grace);
+        grace.async_wait([&leave](std::error_code cancelled) {
+            if (!cancelled) leave();
+        });
+        gateway.stop([&] { asio::post(control, leave); });
+    });
+
+    std::vector<std::jthread> others;
+    for (unsigned i = 1; i < options.threads; ++i) others.emplace_back([&io] { io.run(); });
+    io.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto [options, exit_status] = gateway::read_command_line(argc, argv);
+    if (exit_status) return *exit_status;
+    const auto settings = read_settings(options);
+    if (!settings) return 2;
+
+    gateway::Log log{std::cout, options.log_format};
+    log.message(fairlead::mode_line(*settings));
+    if (options.check) return EXIT_SUCCESS;
+    try {
+        serve(options, *settings, log);
+    } catch (const std::exception& error) {
+        std::cerr << "fairlead-gateway: " << error.what() << '\n';
+        return EXIT_FAILURE;
+    }
+    log.message("stopped");
+    return EXIT_SUCCESS;
+}

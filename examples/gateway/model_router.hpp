@@ -1,0 +1,49 @@
+// Which backends a request's `model` selects.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fairlead/model/settings.hpp>
+
+namespace gateway {
+
+/// What a request's model means for the choice of a backend.
+struct ModelChoice {
+    enum class Verdict : std::uint8_t {
+        any,       ///< every backend will do
+        selected,  ///< those that serve `model`
+        missing,   ///< several models are served, the request names none
+        unknown    ///< nobody serves the one that it names
+    };
+
+    Verdict verdict = Verdict::any;
+    std::string model{};  ///< for `Criteria::model`
+};
+
+/// Decides by the models that the fleet serves and by the operator's aliases. When all backends serve one
+/// model, or none says which, any name (or none) will do: clients written for a single server go on working.
+///
+/// Threads: any. Membership changes at run time are told with `set_models`.
+class ModelRouter {
+  public:
+    /// `models` are the backends' `model_name`s, empty ones included (such a backend serves whatever it is
+    /// asked for).
+    ModelRouter(const std::vector<std::string>& models, std::map<std::string, std::string> aliases);
+
+    void set_models(const std::vector<std::string>& models);
+
+    /// `name` is empty when the request names no model.
+    ModelChoice choose(std::string_view name) const;
+
+  private:
+    mutable std::mutex mutex_{};
+    std::set<std::string, std::less<>> models_{};
+    std::map<std::string, std::string> aliases_;
+};
+
+}  // namespace gateway

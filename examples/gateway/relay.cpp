@@ -1,0 +1,190 @@
+// The relay of one request: what it waits for, in order, and what each way of ending means.
+#include "gateway/relay.hpp"
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/post.hpp>
+
+#include "gateway/errors.hpp"
+#include "gateway/headers.hpp"
+
+namespace gateway {
+namespace {
+
+using http_server::Exchange;
+
+// One read of a stream: an event is some hundred bytes, a plain answer a few thousand.
+constexpr std::size_t piece_size = std::size_t{16} * 1024;
+
+/// Whether a body of this type is read as JSON. Nothing under /v1/ takes web forms: that is what curl says of
+/// any text that it is given.
+bool is_json(std::string_view type) {
+    return type.empty() || type.find("json") != std::string_view::npos ||
+           type.starts_with("application/x-www-form-urlencoded");
+}
+
+class Relay final : public http_server::Responder, public std::enable_shared_from_this<Relay> {
+  public:
+    Relay(const RelayContext& context, std::shared_ptr<Exchange> exchange)
+        : context_{context}, exchange_{std::move(exchange)} {}
+
+    void run() {
+        began_ = std::chrono::steady_clock::now();
+        auto original = std::make_shared<fairlead::HttpRequest>(std::move(exchange_->request()));
+        if (context_.access_log != nullptr) {
+            entry_.peer = exchange_->peer();
+            entry_.method = original->method;
+            entry_.target = original->target;
+        }
+        if (!read_model(*original)) return;
+        prepare(*original);
+        request_.original = std::move(original);
+        exchange_->attach(shared_from_this());
+        send();
+    }
+
+    void on_written() override { read(); }
+
+    void on_left() override {
+        left_ = true;
+        exchange_.reset();
+        cancel_.emit(asio::cancellation_type::terminal);
+        if (stream_) stream_.cancel();
+        ended("client left");
+    }
+
+  private:
+    using Stream = fairlead::Stream<GatewayBalancer>;
+
+    /// False when the request was refused.
+    bool read_model(const fairlead::HttpRequest& original) {
+        request_.has_model =
+            !original.body.empty() && is_json(original.headers.get("Content-Type").value_or(""));
+        if (request_.has_model) {
+            auto scan = find_model(original.body.view());
+            if (!scan.problem.empty())
+                return refuse(error_response(bad_body(scan.problem, scan.about_model)));
+            request_.model = std::move(scan.field);
+        }
+        const auto name = request_.model.value.value_or("");
+        auto choice = context_.router.choose(name);
+        // What has no body (a list of models, a stored file) asks for no model.
+        if (choice.verdict == ModelChoice::Verdict::missing && !original.body.empty()) {
+            return refuse(error_response(missing_model()));
+        }
+        if (choice.verdict == ModelChoice::Verdict::unknown)
+            return refuse(error_response(unknown_model(name)));
+        model_ = std::move(choice.model);
+        return true;
+    }
+
+    void prepare(fairlead::HttpRequest& original) {
+        if (!context_.affinity_header.empty())
+            key_ = original.headers.get(context_.affinity_header).value_or("");
+        remove_hop_by_hop(original.headers);
+        original.headers.remove("Host");  // each backend gets its own
+    }
+
+    void send() {
+        fairlead::Criteria criteria;
+        criteria.key = key_;
+        criteria.model = model_;
+        criteria.tokens = request_.original->body.size() / 4;
+        fairlead::RequestOptions options;
+        if (stores_something(request_.original->method, request_.original->target)) {
+            options.retry = fairlead::RequestOptions::Retry::never;
+        }
+        context_.balancer.async_stream(
+            request_, criteria, options,
+            asio::bind_cancellation_slot(
+                cancel_.slot(),
+                asio::bind_executor(exchange_->get_executor(),
+                                    [self = shared_from_this()](std::error_code error, Stream stream) {
+                                        self->on_head(error, std::move(stream));
+                                    })));
+    }
+
+    void on_head(std::error_code error, Stream stream) {
+        if (left_) return;  // dropping the stream reports the request as cancelled
+        if (error) {
+            refuse(could_not_relay_response(error, stream.retry_after()));
+            return;
+        }
+        stream_ = std::move(stream);
+        entry_.backend = stream_.backend().name;
+        auto head = stream_.head();
+        entry_.status = head.status;
+        const auto length = content_length(head.headers);
+        remove_hop_by_hop(head.headers);
+        head.headers.remove("Content-Length");
+        head.headers.set("X-Fairlead-Backend", percent_encoded(entry_.backend));
+        exchange_->start(head, length);
+        read();
+        // The head waits for what has come of the body already, and no longer: they leave in one write.
+        asio::post(exchange_->get_executor(), [self = shared_from_this()] {
+            if (self->exchange_) self->exchange_->flush();
+        });
+    }
+
+    void read() {
+        if (!stream_) return;
+        stream_.async_read(
+            asio::buffer(piece_),
+            asio::bind_executor(exchange_->get_executor(),
+                                [self = shared_from_this()](std::error_code error, std::size_t count) {
+                                    self->on_read(error, count);
+                                }));
+    }
+
+    void on_read(std::error_code error, std::size_t count) {
+        if (left_) return;
+        if (!error) {
+            entry_.bytes += count;
+            return exchange_->write({piece_.data(), count});
+        }
+        const auto exchange = std::exchange(exchange_, nullptr);
+        const bool complete = error == asio::error::eof;
+        complete ? exchange->finish() : exchange->abort();
+        ended(complete ? "complete" : "broken");
+    }
+
+    bool refuse(fairlead::HttpResponse response) {
+        entry_.status = response.status;
+        entry_.bytes = response.body.size();
+        std::exchange(exchange_, nullptr)->respond(std::move(response));
+        ended("complete");
+        return false;
+    }
+
+    void ended(std::string_view how) {
+        if (context_.access_log == nullptr) return;
+        entry_.end = how;
+        entry_.took = std::chrono::steady_clock::now() - began_;
+        context_.access_log->access(entry_);
+    }
+
+    const RelayContext& context_;
+    std::shared_ptr<Exchange> exchange_;  // empty once the exchange is over
+    RelayRequest request_{};
+    std::string model_{};
+    std::string key_{};
+    asio::cancellation_signal cancel_{};
+    Stream stream_{};
+    bool left_ = false;
+    std::chrono::steady_clock::time_point began_{};
+    AccessEntry entry_{};
+    std::array<char, piece_size> piece_;
+};
+
+}  // namespace
+
+void relay(const RelayContext& context, const std::shared_ptr<Exchange>& exchange) {
+    std::make_shared<Relay>(context, exchange)->run();
+}
+
+}  // namespace gateway

@@ -1,0 +1,35 @@
+// One request on its way through: chosen, sent, and its answer passed back piece by piece.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <fairlead/balancer/balancer.hpp>
+#include <fairlead/strategies/any_strategy.hpp>
+#include <fairlead/transport/async.hpp>
+
+#include "gateway/log.hpp"
+#include "gateway/model_router.hpp"
+#include "gateway/relay_transport.hpp"
+#include "http_server/exchange.hpp"
+
+namespace gateway {
+
+using GatewayBalancer = fairlead::Balancer<fairlead::AnyStrategy, RelayTransport>;
+
+/// What all requests share. Outlives them.
+struct RelayContext {
+    GatewayBalancer& balancer;
+    const ModelRouter& router;
+    std::string affinity_header{};  ///< the header whose value is the request's key; empty: none
+    Log* access_log = nullptr;      ///< null: finished requests are not logged
+};
+
+/// Relays the exchange's request to a backend and the answer to its client: bytes go out as they come in, a
+/// slow client slows its backend, a client that leaves cancels the backend's work at once. When the answer
+/// breaks off, the client's connection is closed without an end, so that it cannot take a part for the whole.
+///
+/// Threads: on the exchange's executor.
+void relay(const RelayContext& context, const std::shared_ptr<http_server::Exchange>& exchange);
+
+}  // namespace gateway

@@ -1,0 +1,74 @@
+// Sends a request on to a backend: its own model name, its own key, nothing that was meant for the gateway
+// alone.
+#pragma once
+
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <fairlead/transport/http_transport.hpp>
+
+#include "gateway/model_field.hpp"
+
+namespace gateway {
+
+/// What a client sent, shared by all tries: a copy costs a count.
+struct RelayRequest {
+    std::shared_ptr<const fairlead::HttpRequest> original{};  ///< without hop-by-hop fields
+    ModelField model{};                                       ///< where the model stands in its body
+    bool has_model = false;  ///< whether the body is JSON, so that its model can be rewritten
+};
+
+/// The request as one backend is to get it: `model` rewritten where the backend has a name of its own, the
+/// client's credentials taken out where it has a key of its own (the transport adds that key).
+inline fairlead::HttpRequest request_for(const fairlead::BackendConfig& backend,
+                                         const RelayRequest& request) {
+    fairlead::HttpRequest message = *request.original;
+    if (!backend.api_key.empty()) {
+        // Every way in which engines and their proxies take a key.
+        for (const auto* name : {"Authorization", "X-API-Key", "Api-Key"}) message.headers.remove(name);
+    }
+    if (request.has_model && !backend.model_name.empty() && request.model.value != backend.model_name) {
+        message.body = with_model(message.body.view(), request.model, backend.model_name);
+    }
+    return message;
+}
+
+/// `HttpTransport` for requests that look different to each backend. Threads: as `HttpTransport`.
+class RelayTransport {
+  public:
+    using Request = RelayRequest;
+    using Response = fairlead::HttpResponse;
+    using Body = fairlead::HttpBody;
+
+    explicit RelayTransport(fairlead::HttpTransport http) : http_{std::move(http)} {}
+
+    template <class Handler>
+    void async_send(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
+                    Handler&& handler) {
+        http_.async_send(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
+    }
+
+    template <class Handler>
+    void async_open(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
+                    Handler&& handler) {
+        http_.async_open(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
+    }
+
+    template <class Handler>
+    void async_probe(const fairlead::BackendConfig& backend, fairlead::Deadline deadline, Handler&& handler) {
+        http_.async_probe(backend, deadline, std::forward<Handler>(handler));
+    }
+
+    /// Closes the connections that are kept for later requests.
+    void close() { http_.close(); }
+
+    static fairlead::Outcome outcome(std::error_code error, const fairlead::HttpResponse& response) {
+        return fairlead::HttpTransport::outcome(error, response);
+    }
+
+  private:
+    fairlead::HttpTransport http_;
+};
+
+}  // namespace gateway

@@ -1,0 +1,385 @@
+// The life of a connection: wait, read, hand over, write, and again.
+#include "http_server/connection.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <asio/buffer.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/post.hpp>
+#include <asio/write.hpp>
+
+namespace http_server {
+namespace {
+
+using asio::ip::tcp;
+
+// One thread reads one socket at a time, so a buffer a thread is enough. 64 KiB: what a loopback socket gives
+// in one go; a body of many MiB is then read in few system calls.
+constexpr std::size_t read_size = std::size_t{64} * 1024;
+
+std::array<char, read_size>& borrowed_buffer() {
+    thread_local std::array<char, read_size> buffer;
+    return buffer;
+}
+
+// What a client may send ahead while its request is answered. Beyond, it is not read until its turn comes.
+constexpr std::size_t max_pending = std::size_t{64} * 1024;
+
+// After a refusal the client may still be sending; closing at once would reset the connection and take the
+// answer with it (RFC 9112, 9.6).
+constexpr std::chrono::seconds linger_time{2};
+
+// A body's length is only the client's word until the bytes are there: no more is set aside for it at once.
+constexpr std::uint64_t trusted_length = std::uint64_t{1024} * 1024;
+
+constexpr std::int64_t never = -1;
+
+fairlead::HttpLimits limits_of(const Server& server) {
+    fairlead::HttpLimits limits;
+    limits.max_body_bytes = server.limits().max_body_bytes;
+    return limits;
+}
+
+/// The usual words; a client reads the number.
+std::string_view reason_phrase(int status) {
+    switch (status) {
+        case 200:
+            return "OK";
+        case 400:
+            return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 404:
+            return "Not Found";
+        case 408:
+            return "Request Timeout";
+        case 413:
+            return "Content Too Large";
+        case 429:
+            return "Too Many Requests";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 500:
+            return "Internal Server Error";
+        case 502:
+            return "Bad Gateway";
+        case 503:
+            return "Service Unavailable";
+        case 504:
+            return "Gateway Timeout";
+        default:
+            return status < 400 ? "OK" : "Error";
+    }
+}
+
+std::string to_text(const tcp::endpoint& endpoint) {
+    return endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
+}
+
+}  // namespace
+
+Connection::Connection(tcp::socket socket, std::shared_ptr<Server> server)
+    : socket_{std::move(socket)},
+      server_{std::move(server)},
+      last_tick_{never},
+      parser_{fairlead::HttpParser::Kind::request, limits_of(*server_)} {}
+
+Connection::~Connection() { server_->left(this); }
+
+void Connection::run() {
+    asio::dispatch(get_executor(), [self = shared_from_this()] {
+        std::error_code error;
+        const auto endpoint = self->socket_.remote_endpoint(error);
+        if (error) return;  // gone before it was greeted
+        self->peer_ = to_text(endpoint);
+        self->socket_.set_option(tcp::no_delay{true}, error);
+        self->socket_.non_blocking(true, error);
+        self->allow(self->server_->limits().head);
+        self->wait_readable();
+    });
+}
+
+// --- time
+// -----------------------------------------------------------------------------------------------------
+
+void Connection::allow(std::chrono::seconds time) noexcept {
+    // One more: the present tick has begun already.
+    last_tick_.store(server_->tick() + time.count() + 1, std::memory_order_relaxed);
+}
+
+void Connection::check_time() {
+    // Relaxed: a value that is a moment old is looked at again a second later, and on the executor before it
+    // counts.
+    const auto last = last_tick_.load(std::memory_order_relaxed);
+    if (last == never || server_->tick() <= last) return;
+    asio::post(get_executor(), [self = shared_from_this()] {
+        const auto now = self->last_tick_.load(std::memory_order_relaxed);
+        if (now != never && self->server_->tick() > now) self->on_time_out();
+    });
+}
+
+void Connection::on_time_out() {
+    if (state_ == State::reading) return refuse(408, "the request did not come in time");
+    if (state_ == State::answering) return client_left();
+    shut();
+}
+
+void Connection::leave_if_idle() {
+    asio::post(get_executor(), [self = shared_from_this()] {
+        if (self->state_ == State::idle) self->shut();
+    });
+}
+
+void Connection::close_now() {
+    asio::post(get_executor(), [self = shared_from_this()] {
+        if (self->state_ == State::answering) return self->client_left();
+        self->shut();
+    });
+}
+
+// --- reading
+// --------------------------------------------------------------------------------------------------
+
+void Connection::wait_readable() {
+    if (waiting_ || state_ == State::closed) return;
+    waiting_ = true;
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](std::error_code error) {
+        self->waiting_ = false;
+        if (self->state_ != State::closed) self->on_readable(error);
+    });
+}
+
+void Connection::on_readable(std::error_code error) {
+    auto& buffer = borrowed_buffer();
+    std::size_t count = 0;
+    if (!error) count = socket_.read_some(asio::buffer(buffer), error);
+    if (error == asio::error::would_block || error == asio::error::try_again) return wait_readable();
+    if (error) return state_ == State::answering ? client_left() : shut();
+    if (state_ == State::lingering) return wait_readable();
+    const std::string_view data{buffer.data(), count};
+    if (state_ != State::answering) return feed(data);
+    pending_.append(data);
+    if (pending_.size() < max_pending) wait_readable();
+}
+
+void Connection::feed(std::string_view data) {
+    if (state_ == State::idle) {
+        state_ = State::reading;
+        allow(server_->limits().head);
+    }
+    for (;;) {
+        const auto step = parser_.feed(data);
+        if (step.error) return refuse(fairlead::refusal_status(step.error), step.error.message());
+        data.remove_prefix(step.consumed);
+        if (step.head_complete && !head_seen_) on_head(!data.empty());
+        incoming_.append(step.body);
+        if (step.message_complete) {
+            pending_.assign(data);
+            return serve();
+        }
+        if (data.empty() && !step.paused) break;
+    }
+    if (head_seen_) allow(server_->limits().progress);
+    wait_readable();
+}
+
+void Connection::on_head(bool more) {
+    head_seen_ = true;
+    const auto length = parser_.content_length().value_or(0);
+    incoming_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, trusted_length)));
+    const auto expectation = parser_.headers().get("Expect");
+    if (!more && expectation && fairlead::equal_ignoring_case(*expectation, "100-continue") &&
+        parser_.minor_version() > 0) {
+        head_ = "HTTP/1.1 100 Continue\r\n\r\n";
+        pump();
+    }
+}
+
+void Connection::serve() {
+    keep_alive_ = parser_.keep_alive();
+    old_client_ = parser_.minor_version() == 0;
+    request_ = parser_.take_request();
+    request_.body = std::exchange(incoming_, {});
+    bodiless_ = request_.method == "HEAD";
+    parser_.next();
+    head_seen_ = false;
+    state_ = State::answering;
+    last_tick_.store(never, std::memory_order_relaxed);
+    if (pending_.size() < max_pending) wait_readable();
+    server_->handler()(shared_from_this());
+}
+
+void Connection::refuse(int status, std::string_view message) {
+    keep_alive_ = false;
+    bodiless_ = false;
+    state_ = State::answering;
+    respond(server_->error_page(status, message));
+}
+
+// --- writing
+// --------------------------------------------------------------------------------------------------
+
+void Connection::start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length) {
+    const bool no_content = head.status == 204 || head.status == 304 || head.status < 200;
+    chunked_ = !length && !old_client_ && !no_content;
+    if (!length && old_client_) keep_alive_ = false;
+    if (server_->stopping()) keep_alive_ = false;
+    remaining_ = length;
+    bodiless_ = bodiless_ || no_content;
+
+    head_ += "HTTP/1.1 ";
+    head_ += std::to_string(head.status);
+    head_ += ' ';
+    head_ += head.reason.empty() ? reason_phrase(head.status) : std::string_view{head.reason};
+    head_ += "\r\n";
+    for (const auto& [name, value] : head.headers) {
+        head_.append(name).append(": ").append(value).append("\r\n");
+    }
+    if (chunked_) head_ += "Transfer-Encoding: chunked\r\n";
+    if (length && !no_content) head_ += "Content-Length: " + std::to_string(*length) + "\r\n";
+    if (!keep_alive_) head_ += "Connection: close\r\n";
+    if (keep_alive_ && old_client_) head_ += "Connection: keep-alive\r\n";
+    head_ += "\r\n";
+}
+
+void Connection::respond(fairlead::HttpResponse response) {
+    if (state_ != State::answering) return;
+    start(response, response.body.size());
+    body_ = std::move(response.body);
+    if (!bodiless_) data_ = body_;
+    finishing_ = true;
+    pump();
+}
+
+void Connection::write(std::string_view data) {
+    if (state_ != State::answering) return;
+    data_ = data;
+    pump();
+}
+
+void Connection::finish() {
+    if (state_ != State::answering) return;
+    responder_.reset();
+    finishing_ = true;
+    pump();
+}
+
+/// Sends whatever is ready, in one gathered write, unless one is under way.
+void Connection::pump() {
+    if (writing_ || state_ == State::closed) return;
+    const bool piece = !data_.empty();
+    const bool last = finishing_;
+    if (remaining_ && !bodiless_) {
+        if (data_.size() > *remaining_) return shut();
+        *remaining_ -= data_.size();
+        // Too short an answer: the client must see it, so nothing more may follow on this connection.
+        if (last && *remaining_ > 0) return shut();
+    }
+    std::swap(sending_, head_);
+    head_.clear();
+    std::array<asio::const_buffer, 4> buffers{asio::buffer(sending_)};
+    if (!bodiless_ && piece) {
+        if (chunked_) {
+            auto* const end = std::to_chars(size_line_.data(), size_line_.data() + 16, data_.size(), 16).ptr;
+            end[0] = '\r';
+            end[1] = '\n';
+            buffers[1] =
+                asio::buffer(size_line_.data(), static_cast<std::size_t>(end + 2 - size_line_.data()));
+        }
+        buffers[2] = asio::buffer(data_);
+    }
+    if (!bodiless_ && chunked_) {
+        const std::string_view end = piece ? (last ? "\r\n0\r\n\r\n" : "\r\n") : (last ? "0\r\n\r\n" : "");
+        buffers[3] = asio::buffer(end);
+    }
+    data_ = {};
+    finishing_ = false;
+    if (asio::buffer_size(buffers) == 0) {
+        if (!piece && !last) return;
+        // Nothing to send (HEAD), but whoever wrote waits to be told, and not from within its own call.
+        writing_ = true;
+        asio::post(get_executor(),
+                   [self = shared_from_this(), piece, last] { self->on_sent({}, piece, last); });
+        return;
+    }
+    writing_ = true;
+    allow(server_->limits().progress);
+    asio::async_write(socket_, buffers,
+                      [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
+                          self->on_sent(error, piece, last);
+                      });
+}
+
+void Connection::on_sent(std::error_code error, bool piece, bool last) {
+    writing_ = false;
+    if (state_ == State::closed) return;
+    if (error) return state_ == State::answering ? client_left() : shut();
+    if (state_ == State::answering) last_tick_.store(never, std::memory_order_relaxed);
+    if (last) return next_request();
+    if (piece && responder_) std::shared_ptr {
+            responder_
+            } -> on_written();
+    // What came while this was being sent.
+    if (!head_.empty() || !data_.empty() || finishing_) pump();
+}
+
+void Connection::next_request() {
+    responder_.reset();
+    body_.clear();
+    if (!keep_alive_ || server_->stopping()) return linger();
+    state_ = State::idle;
+    bodiless_ = false;
+    remaining_.reset();
+    chunked_ = false;
+    request_ = fairlead::HttpRequest{};
+    old_client_ = false;
+    allow(server_->limits().idle);
+    if (pending_.empty()) return wait_readable();
+    feed(std::exchange(pending_, {}));
+}
+
+// --- ends
+// -----------------------------------------------------------------------------------------------------
+
+void Connection::linger() {
+    std::error_code error;
+    socket_.shutdown(tcp::socket::shutdown_send, error);
+    if (error) return shut();
+    state_ = State::lingering;
+    allow(linger_time);
+    wait_readable();
+}
+
+void Connection::client_left() {
+    const auto responder = std::exchange(responder_, nullptr);
+    shut();
+    if (responder) responder->on_left();
+}
+
+void Connection::shut() {
+    if (state_ == State::closed) return;
+    state_ = State::closed;
+    last_tick_.store(never, std::memory_order_relaxed);
+    std::error_code ignored;
+    socket_.close(ignored);  // from here on nothing reads the data that was being sent
+    responder_.reset();
+}
+
+void Connection::reset() {
+    std::error_code ignored;
+    socket_.set_option(asio::socket_base::linger{true, 0}, ignored);
+    shut();
+}
+
+void Connection::send_raw(std::string bytes) {
+    body_ = std::move(bytes);
+    head_ += body_;
+    keep_alive_ = false;
+    bodiless_ = true;
+    finishing_ = true;
+    pump();
+}
+
+}  // namespace http_server

@@ -1,0 +1,106 @@
+// One client's connection: reads a request, lets it be answered, reads the next.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <asio/ip/tcp.hpp>
+
+#include <fairlead/transport/http_parser.hpp>
+
+#include "http_server/exchange.hpp"
+#include "http_server/server.hpp"
+
+namespace http_server {
+
+/// The exchange of the request that is being answered, and what stands between two of them.
+///
+/// It never waits with a buffer in hand: it waits until the socket can be read, then borrows one of its
+/// thread. And it always waits, also while an answer is under way, so that it sees at once when the client
+/// leaves. (A client that ends its sending side counts as gone.)
+///
+/// Threads: everything runs on the connection's executor; `run`, `check_time`, `leave_if_idle` and
+/// `close_now` may be called from any and go there.
+class Connection final : public Exchange, public std::enable_shared_from_this<Connection> {
+  public:
+    Connection(asio::ip::tcp::socket socket, std::shared_ptr<Server> server);
+    ~Connection() override;
+
+    void run();
+    void check_time();
+    void leave_if_idle();
+    void close_now();
+
+    fairlead::HttpRequest& request() noexcept override { return request_; }
+    const std::string& peer() const noexcept override { return peer_; }
+    asio::any_io_executor get_executor() override { return socket_.get_executor(); }
+    void attach(std::shared_ptr<Responder> responder) override { responder_ = std::move(responder); }
+    void respond(fairlead::HttpResponse response) override;
+    void start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length) override;
+    void flush() override { pump(); }
+    void write(std::string_view data) override;
+    void finish() override;
+    void abort() override { shut(); }
+    void reset() override;
+    void send_raw(std::string bytes) override;
+
+  private:
+    enum class State : std::uint8_t {
+        idle,       // nothing of the next request has come
+        reading,    // some of it
+        answering,  // the handler has it
+        lingering,  // the answer is out, the rest of what comes is thrown away
+        closed
+    };
+
+    void wait_readable();
+    void on_readable(std::error_code error);
+    void feed(std::string_view data);
+    void on_head(bool more);
+    void serve();
+    void refuse(int status, std::string_view message);
+    void pump();
+    void on_sent(std::error_code error, bool piece, bool last);
+    void next_request();
+    void linger();
+    void client_left();
+    void shut();
+    void on_time_out();
+    void allow(std::chrono::seconds time) noexcept;
+
+    asio::ip::tcp::socket socket_;
+    std::shared_ptr<Server> server_;
+    std::string peer_{};
+    State state_ = State::idle;
+    bool waiting_ = false;
+    std::atomic<std::int64_t> last_tick_;
+
+    fairlead::HttpParser parser_;
+    fairlead::HttpRequest request_{};
+    std::string incoming_{};  // of its body, so far
+    std::string pending_{};   // what the client sent ahead of its turn
+    std::shared_ptr<Responder> responder_{};
+
+    // The answer: `head_` and `data_` are what is to be sent next, `sending_` what is being sent.
+    std::string head_{};
+    std::string sending_{};
+    std::string_view data_{};
+    std::string body_{};
+    std::array<char, 18> size_line_{};  // 16 hexadecimal digits and CRLF
+    std::optional<std::uint64_t> remaining_{};
+    bool chunked_ = false;
+    bool bodiless_ = false;
+    bool keep_alive_ = false;
+    bool old_client_ = false;  // HTTP/1.0
+    bool head_seen_ = false;
+    bool writing_ = false;
+    bool finishing_ = false;
+};
+
+}  // namespace http_server

@@ -1,0 +1,98 @@
+// A small HTTP/1.1 server on Asio: accepts connections, reads requests strictly, hands them to a handler.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "http_server/exchange.hpp"
+
+namespace http_server {
+
+class Connection;
+
+/// Limits of one server. What is over a limit is answered with an error and closed.
+struct Limits {
+    std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;
+    std::chrono::seconds idle{
+        75};  ///< between two requests: longer than the 60 s of common load balancers before us
+    std::chrono::seconds head{30};  ///< from a request's first byte to the end of its head
+    std::chrono::seconds progress{
+        60};  ///< without a byte of a body read, or of an answer taken by the client
+};
+
+/// Makes the body of an answer for a request that could not be read: status and a sentence to a response.
+using ErrorPage = std::function<fairlead::HttpResponse(int status, std::string_view message)>;
+
+/// Accepts on one address until stopped.
+///
+/// Threads: `stop_accepting`, `close` and `connections` from any. One that was started must be closed, and
+/// its executor's loop have run dry, before what the handler points to may go.
+class Server : public std::enable_shared_from_this<Server> {
+  public:
+    /// Gives each connection its executor: the loop's own where one thread runs it, else a new strand.
+    using ExecutorSource = std::function<asio::any_io_executor()>;
+
+    Server(asio::any_io_executor executor, ExecutorSource source, Limits limits, Handler handler,
+           ErrorPage error_page);
+    ~Server();
+
+    /// Binds "host:port" ("[::1]:5000" for IPv6; port 0 takes a free one), and begins to accept. Throws
+    /// std::system_error when the address is not to be had, std::invalid_argument when it is none.
+    void listen(const std::string& address);
+
+    std::string url() const { return url_; }  ///< http://host:port, with the port that was taken
+    std::size_t connections() const;
+
+    /// Closes the listening socket and every connection that waits for a request; the others end after their
+    /// answer. `drained` is called once, when none is left.
+    void stop_accepting(std::function<void()> drained = {});
+
+    /// Closes the listening socket at once and every connection as soon as the loop comes to it.
+    void close();
+
+    // For connections.
+    const Limits& limits() const { return limits_; }
+    const Handler& handler() const { return handler_; }
+    fairlead::HttpResponse error_page(int status, std::string_view message) const {
+        return error_page_(status, message);
+    }
+    bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
+    std::int64_t tick() const noexcept { return tick_.load(std::memory_order_relaxed); }  // seconds, about
+    void left(Connection* connection);
+
+  private:
+    void accept();
+    void accepted(std::error_code error, asio::ip::tcp::socket socket);
+    void close_acceptor();
+    void sweep();
+    template <class Action>
+    void for_each(Action action);
+
+    asio::any_io_executor executor_;
+    ExecutorSource source_;
+    Limits limits_;
+    Handler handler_;
+    ErrorPage error_page_;
+    asio::ip::tcp::acceptor acceptor_;  // under the mutex, so that any thread can close it at once
+    asio::steady_timer timer_;
+    asio::steady_timer retry_;
+    std::string url_{};
+
+    mutable std::mutex mutex_{};
+    std::unordered_set<Connection*> connections_{};  // each removes itself before it goes
+    std::function<void()> drained_{};
+    std::atomic<bool> stopping_{false};
+    std::atomic<std::int64_t> tick_{0};
+};
+
+}  // namespace http_server

@@ -1,0 +1,166 @@
+// OpenAI's shapes: completions, their events, errors, the list of models.
+#include "mock_llm/answers.hpp"
+
+#include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "mock_llm/prompt_cache.hpp"
+
+namespace mock_llm {
+namespace {
+
+using json = nlohmann::ordered_json;  // in the order in which engines write
+
+constexpr std::array<std::string_view, 16> words{
+    "The ", "quick ",    "tide ", "carries ", "every ", "rope ", "through ", "its ",
+    "own ", "fairlead ", "and ",  "none ",    "of ",    "them ", "is ",      "tangled. "};
+
+// Any moment would do; a fixed one keeps equal prompts' answers equal byte for byte.
+constexpr int created = 1'700'000'000;
+
+std::string text(std::size_t first, std::size_t count) {
+    std::string result;
+    for (std::size_t i = first; i < first + count; ++i) result += words[i % words.size()];
+    return result;
+}
+
+std::size_t prompt_tokens(const Completion& completion) { return completion.prompt.size() / 4 + 1; }
+
+json usage(const Completion& completion) {
+    return {{"prompt_tokens", prompt_tokens(completion)},
+            {"completion_tokens", completion.tokens},
+            {"total_tokens", prompt_tokens(completion) + completion.tokens}};
+}
+
+std::string hexadecimal(std::uint64_t value) {
+    std::string result;
+    for (int shift = 60; shift >= 0; shift -= 4) result += "0123456789abcdef"[(value >> shift) & 15];
+    return result;
+}
+
+std::string as_event(const json& data) { return "data: " + data.dump() + "\n\n"; }
+
+json part(const Completion& completion, const std::string& id, json choices) {
+    const auto* kind = completion.chat ? (completion.stream ? "chat.completion.chunk" : "chat.completion")
+                                       : "text_completion";
+    return {{"id", id},
+            {"object", kind},
+            {"created", created},
+            {"model", completion.model},
+            {"choices", std::move(choices)}};
+}
+
+/// A prompt may be text, a list of texts, or messages whose content is text or a list of parts.
+void gather(const json& value, std::string& prompt) {
+    if (value.is_string()) prompt += value.get_ref<const std::string&>();
+    if (value.is_array()) {
+        for (const auto& item : value) {
+            if (item.is_string()) gather(item, prompt);
+            if (!item.is_object()) continue;
+            if (item.contains("content")) gather(item["content"], prompt);
+            if (item.contains("text")) gather(item["text"], prompt);
+        }
+    }
+}
+
+}  // namespace
+
+Completion read_completion(bool chat, std::string_view body) {
+    Completion result;
+    result.chat = chat;
+    const auto request = json::parse(body, nullptr, false);
+    if (!request.is_object()) {
+        result.problem = "the body is no JSON object";
+        return result;
+    }
+    if (const auto model = request.find("model"); model != request.end() && model->is_string()) {
+        result.model = model->get<std::string>();
+    }
+    const auto* const prompt = chat ? "messages" : "prompt";
+    if (request.contains(prompt)) {
+        gather(request[prompt], result.prompt);
+    } else {
+        result.problem = std::string{"\""} + prompt + "\" is missing";
+    }
+    for (const auto* name : {"max_tokens", "max_completion_tokens"}) {
+        if (const auto limit = request.find(name); limit != request.end() && limit->is_number_unsigned()) {
+            // A stand-in that is asked for a billion tokens must not try.
+            result.tokens = std::min<std::size_t>(limit->get<std::size_t>(), 1'000'000);
+        }
+    }
+    result.stream = request.value("stream", json(false)) == json(true);
+    const auto options = request.value("stream_options", json::object());
+    result.usage = options.is_object() && options.value("include_usage", json(false)) == json(true);
+    return result;
+}
+
+Answer::Answer(const Completion& completion)
+    : completion_{completion},
+      id_{(completion.chat ? "chatcmpl-" : "cmpl-") + hexadecimal(hash(completion.prompt))} {}
+
+std::string Answer::whole() const {
+    json choice{{"index", 0}, {"finish_reason", "length"}, {"logprobs", nullptr}};
+    if (completion_.chat) {
+        choice["message"] = {{"role", "assistant"}, {"content", text(0, completion_.tokens)}};
+    } else {
+        choice["text"] = text(0, completion_.tokens);
+    }
+    auto answer = part(completion_, id_, json::array({std::move(choice)}));
+    answer["usage"] = usage(completion_);
+    return answer.dump();
+}
+
+std::string Answer::event(std::size_t first, std::size_t count) const {
+    std::string result;
+    for (std::size_t i = first; i < first + count; ++i) {
+        json choice{{"index", 0}, {"finish_reason", nullptr}};
+        if (completion_.chat) {
+            choice["delta"] = {{"content", text(i, 1)}};
+            if (i == 0) choice["delta"]["role"] = "assistant";
+        } else {
+            choice["text"] = text(i, 1);
+        }
+        result += as_event(part(completion_, id_, json::array({std::move(choice)})));
+    }
+    return result;
+}
+
+std::string Answer::end() const {
+    json choice{{"index", 0}, {"finish_reason", "length"}};
+    if (completion_.chat) {
+        choice["delta"] = json::object();
+    } else {
+        choice["text"] = "";
+    }
+    auto result = as_event(part(completion_, id_, json::array({std::move(choice)})));
+    if (completion_.usage) {
+        auto last = part(completion_, id_, json::array());
+        last["usage"] = usage(completion_);
+        result += as_event(last);
+    }
+    return result + "data: [DONE]\n\n";
+}
+
+fairlead::HttpResponse json_response(int status, std::string body) {
+    fairlead::HttpResponse response;
+    response.status = status;
+    response.headers.set("Content-Type", "application/json");
+    response.body = std::move(body);
+    return response;
+}
+
+fairlead::HttpResponse error(int status, std::string_view message, std::string_view type,
+                             std::string_view code) {
+    const json body{{"error", {{"message", message}, {"type", type}, {"param", nullptr}, {"code", code}}}};
+    return json_response(status, body.dump());
+}
+
+std::string model_list(std::string_view model) {
+    const json entry{
+        {"id", model}, {"object", "model"}, {"created", created}, {"owned_by", "fairlead-mock-llm"}};
+    return json{{"object", "list"}, {"data", json::array({entry})}}.dump();
+}
+
+}  // namespace mock_llm

@@ -1,0 +1,121 @@
+// What outcomes other than plain success say about a backend, and what follows.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/lease.hpp>
+#include <fairlead/balancer/roster.hpp>
+#include <fairlead/model/options.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/resilience/verdict.hpp>
+
+namespace fairlead::detail {
+
+/// Any thread. `Writer::write_quietly(change)` runs a change of the roster under its mutex and publishes it.
+/// Called before the lease's place is given back: the backend is alive.
+template <class Writer>
+class Learner {
+  public:
+    Learner(Writer& writer, const Options& options, Roster& roster) noexcept
+        : writer_{writer},
+          options_{options},
+          roster_{roster},
+          failure_threshold_{options.failure_threshold} {}
+
+    std::uint32_t failure_threshold() const noexcept {
+        return failure_threshold_.load(std::memory_order_relaxed);
+    }
+    void set_failure_threshold(std::uint32_t failures) noexcept {
+        failure_threshold_.store(failures, std::memory_order_relaxed);
+    }
+
+    /// Whether the backend's state is still the one in which the request began: else its outcome counts in
+    /// the figures and decides nothing.
+    static bool is_current(Lease& lease, const LiveBackend& backend) noexcept {
+        const auto now = backend.word.load(std::memory_order_relaxed);
+        return ((LeaseAccess::taken(lease) ^ now) & word::epoch_mask) == 0;
+    }
+
+    [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome,
+                                 Time now) noexcept {
+        backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
+        const Verdict verdict = judge(outcome, !LeaseAccess::config(lease)->api_key.empty());
+        if (verdict.failure) {
+            backend.failed.fetch_add(1, std::memory_order_relaxed);
+            backend.last_failure.store(static_cast<int>(outcome.kind) | outcome.status << 8,
+                                       std::memory_order_relaxed);
+            if (options_.timing) {
+                // Now, so that the failure is noted and, in time, forgotten.
+                backend.pace.refresh(backend, *backend.pool, tick_of(now), options_);
+            } else {
+                backend.forgotten.fetch_add(1, std::memory_order_relaxed);
+            }
+        } else if (verdict.neutral && !counts_as_completed(lease, backend, outcome, now)) {
+            backend.neutral.fetch_add(1, std::memory_order_relaxed);
+        }
+        if (!is_current(lease, backend)) return;
+        if (verdict.rests) rest(backend, outcome, now);
+        if (LeaseAccess::half_open(lease)) {
+            if (verdict.fails_trial) return decide_trial(lease, false);
+            if (verdict.success) decide_trial(lease, true);
+            return;
+        }
+        if (verdict.failure) return failed(lease, backend);
+        if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
+    }
+
+    /// A request on a half-open backend went well, or not.
+    [[gnu::noinline]] void decide_trial(Lease& lease, bool good) noexcept {
+        LeaseAccess::half_open(lease) = false;
+        auto& backend = *LeaseAccess::backend(lease);
+        if (!is_current(lease, backend)) return;
+        writer_.write_quietly([&](Roster& roster, Time now) {
+            if (!is_current(lease, backend)) return;
+            if (good) {
+                roster.trial_succeeded(backend, now);
+            } else {
+                roster.eject(backend, "failed trial", now);
+            }
+        });
+        if (std::exchange(LeaseAccess::trial(lease), false) && is_current(lease, backend)) {
+            // Still half open: the next trial may begin while this answer streams.
+            backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
+            if (writer_.is_place_expected()) writer_.place_freed();
+        }
+    }
+
+  private:
+    /// A cancelled request says something when it had already taken longer than the mean.
+    bool counts_as_completed(Lease& lease, const LiveBackend& backend, const Outcome& outcome,
+                             Time now) const noexcept {
+        if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
+        if (LeaseAccess::streaming(lease)) return true;  // its first byte came: it was counted then
+        return ticks_of(now - LeaseAccess::began(lease)) > backend.pool->mean();
+    }
+
+    void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
+        if (!roster_.rest_from(backend, now + rest_of(outcome, options_))) return;
+        writer_.write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
+    }
+
+    void failed(Lease& lease, LiveBackend& backend) noexcept {
+        if (!options_.ejection) return;
+        const std::uint32_t row = backend.consecutive.fetch_add(1, std::memory_order_relaxed) + 1;
+        const bool too_many = row >= failure_threshold();
+        if (!too_many && !options_.timing) return;  // without a clock there is no ratio over time
+        writer_.write_quietly([&](Roster& roster, Time now) {
+            if (!is_current(lease, backend)) return;  // somebody was quicker
+            roster.failed(backend, too_many, now);
+        });
+    }
+
+    Writer& writer_;
+    const Options& options_;
+    Roster& roster_;
+    std::atomic<std::uint32_t> failure_threshold_;
+};
+
+}  // namespace fairlead::detail

@@ -1,0 +1,224 @@
+// HTTP/1.1 to the backends, over Asio: keep-alive pools, TLS, streams, every wait bounded.
+//
+//     asio::io_context io;
+//     fairlead::HttpTransport http{io};
+//     fairlead::Balancer<fairlead::LeastConnections, fairlead::HttpTransport> balancer{backends, {}, http};
+//     fairlead::HttpRequest request{"POST", "/v1/chat/completions", body, {{"Content-Type", "application/json"}}};
+//     auto response = co_await balancer.async_send(request, asio::use_awaitable);
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <asio/execution_context.hpp>
+#include <asio/system_executor.hpp>
+
+#include <fairlead/model/backend_config.hpp>
+#include <fairlead/model/error.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/model/time.hpp>
+#include <fairlead/transport/detail/completion.hpp>
+#include <fairlead/transport/detail/http_exchange.hpp>
+#include <fairlead/transport/http_message.hpp>
+#include <fairlead/transport/http_parser.hpp>
+#include <fairlead/transport/transport_error.hpp>
+
+namespace fairlead {
+
+enum class TlsVerification : std::uint8_t {
+    full,                ///< the certificate must be trusted and name the host of the url
+    none_which_is_unsafe  ///< any certificate will do: whoever stands between can read and change everything
+};
+
+struct TlsOptions {
+    std::string ca_file{};  ///< PEM file of authorities trusted beside the system's
+    TlsVerification verification = TlsVerification::full;
+};
+
+/// What `async_probe` asks for and expects, where the backend's `health` says nothing else.
+struct ProbeOptions {
+    std::string path{"/v1/models"};
+    int expected_status = 0;    ///< 100..599; 0: any 2xx
+    std::string contains{};     ///< the answer's body must contain this text
+};
+
+struct HttpTransportOptions {
+    /// Idle connections kept for each backend. 64: more than the default `max_connections` of 50.
+    std::size_t max_idle_per_backend = 64;
+    /// How long one is kept. 30 s: below the 60 to 75 s after which common servers close theirs. A shorter
+    /// `Keep-Alive: timeout=` of the backend counts.
+    Duration idle_timeout = std::chrono::seconds{30};
+    /// The largest body that `async_send` collects; `async_open` has no limit, since it keeps nothing.
+    std::size_t max_response_bytes = std::size_t{64} * 1024 * 1024;
+    HttpLimits limits{};  ///< of response heads
+    TlsOptions tls{};
+    ProbeOptions probe{};
+};
+
+/// The body of a response, to be read piece by piece. Move-only. Dropped before its end, it closes the
+/// connection, which ends the backend's work; after its end the connection serves the next request.
+///
+/// Threads: one at a time. May outlive its `HttpTransport`, not the execution context.
+class HttpBody {
+  public:
+    HttpBody() = default;
+    explicit HttpBody(std::shared_ptr<detail::HttpExchange> exchange) noexcept : exchange_{std::move(exchange)} {}
+    HttpBody(HttpBody&& other) noexcept : exchange_{std::exchange(other.exchange_, nullptr)} {}
+    HttpBody& operator=(HttpBody&& other) noexcept {
+        std::swap(exchange_, other.exchange_);
+        return *this;
+    }
+    ~HttpBody() { cancel(); }
+
+    /// Reads what has come, at least a byte: `void(std::error_code, std::size_t)`. `asio::error::eof` with 0 after
+    /// the complete body; every other error means that the body is broken, truncated or stalled. `buffer` must live
+    /// until then. One read at a time. Cancelled through the handler's slot or `cancel`: `Errc::cancelled`.
+    ///
+    /// A buffer of size 0 waits until there is something to read (now and then a moment too early), so that many
+    /// quiet streams need not hold a buffer each.
+    template <class Handler>
+    void async_read(asio::mutable_buffer buffer, Handler handler) {
+        const asio::any_io_executor fallback =
+            exchange_ ? exchange_->executor() : asio::any_io_executor{asio::system_executor{}};
+        if (!exchange_) return detail::ReadCompletion{std::move(handler), fallback}.post(asio::error::eof, 0);
+        detail::let_cancel(asio::get_associated_cancellation_slot(handler), exchange_);
+        exchange_->read(buffer, detail::ReadCompletion{std::move(handler), fallback});
+    }
+
+    /// Closes the connection at once unless the body has been read.
+    void cancel() {
+        if (exchange_) exchange_->cancel();
+    }
+
+  private:
+    std::shared_ptr<detail::HttpExchange> exchange_{};
+};
+
+namespace detail {
+
+class TransportState;
+using SendCompletion = Completion<std::error_code, HttpResponse>;
+using OpenCompletion = Completion<std::error_code, HttpResponse, HttpBody>;
+
+std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
+                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
+                                            SendCompletion done);
+std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
+                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
+                                            OpenCompletion done);
+
+HttpRequest probe_request(const ProbeOptions& expected);
+ProbeOptions probe_of(const TransportState& transport, const BackendConfig& backend);
+Outcome judge_probe(const ProbeOptions& expected, std::error_code error, const HttpResponse& response);
+
+template <class Handler>
+struct ProbeHandler {
+    using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
+    using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
+
+    Handler handler;
+    asio::any_io_executor fallback;
+    ProbeOptions expected;
+
+    executor_type get_executor() const noexcept { return asio::get_associated_executor(handler, fallback); }
+    cancellation_slot_type get_cancellation_slot() const noexcept {
+        return asio::get_associated_cancellation_slot(handler);
+    }
+    void operator()(std::error_code error, const HttpResponse& response) {
+        std::move(handler)(error, judge_probe(expected, error, response));
+    }
+};
+
+}  // namespace detail
+
+/// Sends requests to backends over HTTP/1.1. Copies share their connections.
+///
+/// A request goes to the backend's url with `/v1` and `/` taken off its end: "/v1/models" on "http://h:8000/v1/" is
+/// "/v1/models", on "http://h/base" "/base/v1/models". `Host`, `Content-Length` and, where the backend has a key,
+/// `Authorization: Bearer` are set here; what belongs to one connection only (`Connection` and what it names,
+/// `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `Expect`) is left out. A name that is no token
+/// or a value with CR, LF, NUL or another control byte is refused, and nothing is sent.
+///
+/// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS); `timeout` for the
+/// backend to take the request, and again from then to the response's head; `first_byte_timeout` from the head to
+/// the body; `idle_timeout` between two pieces, while somebody waits for one; `total_timeout`; and the call's
+/// deadline (`Errc::deadline_passed`).
+///
+/// Idle connections are used again, the latest first. One that the backend has closed meanwhile is noticed before
+/// anything is sent, and replaced. When one breaks while it is used again and not a byte of the response has come, the request is sent once
+/// more over a new connection if that cannot do it twice: the method is idempotent (GET, HEAD, PUT, DELETE, OPTIONS,
+/// TRACE) or the request was not sent completely. Else `TransportErrc::closed_before_response`, and it is for the
+/// balancer's retry rules to decide. An idle connection holds no pending operation, so it does
+/// not keep the loop running; what has expired is closed when the transport is next used.
+///
+/// Threads: any, on an executor run by any number of threads. Handlers are called exactly once, through their
+/// associated executor, never inside the initiating function. A handler's cancellation slot closes the connection
+/// at once and completes with `Errc::cancelled`.
+/// Errors: `TransportErrc`, `Errc::cancelled`, `Errc::deadline_passed`. The constructor throws `std::system_error` when
+/// `ca_file` cannot be read.
+class HttpTransport {
+  public:
+    using Request = HttpRequest;
+    using Response = HttpResponse;
+    using Body = HttpBody;
+
+    explicit HttpTransport(asio::any_io_executor executor, HttpTransportOptions options = {});
+
+    template <std::derived_from<asio::execution_context> Context>
+    explicit HttpTransport(Context& context, HttpTransportOptions options = {})
+        : HttpTransport{asio::any_io_executor{context.get_executor()}, std::move(options)} {}
+
+    /// The whole response: `void(std::error_code, HttpResponse)`.
+    template <class Handler>
+    void async_send(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
+        begin<detail::SendCompletion>(backend, std::move(request), deadline, std::move(handler));
+    }
+
+    /// The response's head, and its body to be read: `void(std::error_code, HttpResponse, HttpBody)`.
+    template <class Handler>
+    void async_open(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
+        begin<detail::OpenCompletion>(backend, std::move(request), deadline, std::move(handler));
+    }
+
+    /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as expected; a
+    /// status that is not expected counts as `server_error` unless it says something else.
+    template <class Handler>
+    void async_probe(const BackendConfig& backend, Deadline deadline, Handler handler) {
+        auto expected = detail::probe_of(*state_, backend);
+        auto request = detail::probe_request(expected);
+        async_send(backend, std::move(request), deadline,
+                   detail::ProbeHandler<Handler>{std::move(handler), get_executor(), std::move(expected)});
+    }
+
+    /// What an exchange's end means. `Retry-After` of a 429 or 503 is read in seconds or as a date, which counts from
+    /// the response's `Date`, without one from the system's clock.
+    static Outcome outcome(std::error_code error, const HttpResponse& response);
+
+    /// Connections that wait for a request now, over all backends.
+    std::size_t idle_connections() const;
+
+    asio::any_io_executor get_executor() const;
+
+  private:
+    template <class Done, class Handler>
+    void begin(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        const auto exchange = detail::make_exchange(state_, backend, std::move(request), deadline,
+                                                    Done{std::move(handler), get_executor()});
+        detail::let_cancel(std::move(slot), exchange);
+        exchange->start();
+    }
+
+    std::shared_ptr<detail::TransportState> state_;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,133 @@
+// One request and its response over one connection, a second one where the first turned out to be closed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+
+#include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <fairlead/model/time.hpp>
+#include <fairlead/transport/http_transport.hpp>
+
+#include "connection.hpp"
+#include "transport_state.hpp"
+
+namespace fairlead::detail {
+
+/// Connects or takes an idle connection, writes, reads the head, reads the body, gives the connection back.
+///
+/// Threads: the virtual functions from any; all else on the connection's strand. Whatever is pending holds the
+/// exchange; it holds its connections until then, because operations of TLS refer to theirs.
+class Exchange final : public HttpExchange, public std::enable_shared_from_this<Exchange> {
+  public:
+    Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend, HttpRequest request,
+             Deadline deadline, SendCompletion send, OpenCompletion open);
+    ~Exchange() override;
+
+    void start() override;
+    void cancel() override;
+    void read(asio::mutable_buffer into, ReadCompletion done) override;
+    asio::any_io_executor executor() const override { return transport_->executor; }
+
+  private:
+    enum class Phase : std::uint8_t { connecting, head, body, done };
+    using Endpoints = asio::ip::tcp::resolver::results_type;
+
+    // connecting
+    void begin();
+    void resolve();
+    void connect(const Endpoints& endpoints);
+    void on_connected(std::error_code error);
+
+    // the request
+    void write();
+    void on_written(std::error_code error);
+
+    // the response
+    void wait_readable();
+    void on_readable();
+    void read_head_or_whole();
+    void read_piece();
+    void take_head(bool head_complete);
+    void parse(std::span<const char> data);
+    void on_read_error(std::error_code error);
+    bool may_send_again() const noexcept;
+    void send_again();
+
+    // the end
+    void message_done(bool clean);
+    void fail(std::error_code error);
+    void complete_head();
+    void complete_read(std::error_code error, std::size_t size);
+    void close();
+
+    // time
+    void limit(Duration wait, std::error_code why);
+    void no_limit() noexcept;
+    Time due() const noexcept { return limit_at_ < overall_at_ ? limit_at_ : overall_at_; }
+    void arm(Time at);
+    void on_timer();
+
+    /// A handler that keeps this exchange, and does nothing once the attempt it belongs to is over.
+    template <class Action>
+    auto bound(Action action) {
+        return [self = shared_from_this(), attempt = attempt_, action](std::error_code error, auto&&... more) {
+            if (self->phase_ == Phase::done || self->attempt_ != attempt) return;
+            action(*self, error, more...);
+        };
+    }
+
+    std::shared_ptr<TransportState> transport_;
+    std::shared_ptr<Endpoint> endpoint_{};
+    std::string head_{};
+    std::string method_{};
+    SharedBody body_{};
+    std::error_code refused_{};
+
+    Duration connect_timeout_;
+    Duration timeout_;
+    Duration first_byte_timeout_;
+    Duration idle_timeout_;
+
+    SendCompletion send_;
+    OpenCompletion open_;
+    ReadCompletion read_{};
+    asio::mutable_buffer into_{};
+    const bool whole_;
+
+    std::unique_ptr<Connection> connection_{};
+    std::unique_ptr<Connection> former_{};
+    std::optional<asio::ip::tcp::resolver> resolver_{};
+    Strand strand_;
+
+    HttpResponse response_{};
+    std::string pending_{};  // body that came with the head
+    std::size_t pending_read_ = 0;
+    std::error_code error_{};  // how reading ends
+
+    asio::steady_timer timer_;
+    Time limit_at_ = Time::max();
+    Time overall_at_ = Time::max();
+    Time armed_at_ = Time::max();
+    std::error_code limit_error_{};
+    std::error_code overall_error_{};
+    unsigned armed_ = 0;  // which wait of the timer counts
+
+    Phase phase_ = Phase::connecting;
+    int attempt_ = 0;
+    bool reused_ = false;
+    bool written_ = false;
+    bool write_failed_ = false;
+    bool waiting_ = false;
+    bool head_taken_ = false;
+    bool body_began_ = false;
+};
+
+}  // namespace fairlead::detail

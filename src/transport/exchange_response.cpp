@@ -1,0 +1,214 @@
+// The way of an exchange from the first byte of the response: head, body, pieces.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <asio/dispatch.hpp>
+#include <asio/error.hpp>
+#include <asio/ssl/error.hpp>
+
+#include "exchange.hpp"
+
+namespace fairlead::detail {
+namespace {
+
+// One thread reads one socket at a time, so one buffer a thread is enough. 64 KiB: what a socket gives in one go.
+std::array<char, std::size_t{64} * 1024>& borrowed_buffer() {
+    thread_local std::array<char, std::size_t{64} * 1024> buffer;
+    return buffer;
+}
+
+// Memory for a body is taken at once up to here; a peer that announces more must send it first.
+constexpr std::uint64_t most_reserved = std::uint64_t{1024} * 1024;
+
+bool is_would_block(std::error_code error) noexcept {
+    return error == asio::error::would_block || error == asio::error::try_again;
+}
+
+}  // namespace
+
+void Exchange::wait_readable() {
+    if (waiting_ || phase_ == Phase::done) return;
+    waiting_ = true;
+    connection_->async_wait_readable(bound([](Exchange& self, std::error_code error) {
+        self.waiting_ = false;
+        if (error) return self.on_read_error(error);
+        self.on_readable();
+    }));
+}
+
+void Exchange::on_readable() {
+    if (phase_ == Phase::head || whole_) return read_head_or_whole();
+    if (read_) read_piece();
+}
+
+void Exchange::read_head_or_whole() {
+    auto& buffer = borrowed_buffer();
+    for (;;) {
+        std::error_code error;
+        const auto size = connection_->read_some(asio::buffer(buffer), error);
+        if (is_would_block(error)) return wait_readable();
+        if (error) return on_read_error(error);
+        parse({buffer.data(), size});
+        if (phase_ == Phase::done || (head_taken_ && !whole_)) return;
+        // TLS may hold more than the socket shows; a plain socket that gave less than was asked for is empty.
+        if (!connection_->is_tls() && size < buffer.size()) return wait_readable();
+    }
+}
+
+/// What came into the borrowed buffer: the head, and what there is of the body.
+void Exchange::parse(std::span<const char> data) {
+    auto& parser = connection_->parser;
+    bool complete = false;
+    while (!data.empty() && !complete) {
+        const auto step = parser.feed(data);
+        if (step.error) return fail(step.error);
+        data = data.subspan(step.consumed);
+        take_head(step.head_complete);
+        complete = step.message_complete;
+        if (step.body.empty()) continue;
+        body_began_ = true;
+        if (!whole_) {
+            pending_.append(step.body);
+            continue;
+        }
+        if (response_.body.size() + step.body.size() > transport_->options.max_response_bytes) {
+            return fail(TransportErrc::response_too_large);
+        }
+        response_.body.append(step.body);
+    }
+    if (complete) {
+        message_done(data.empty());
+    } else if (head_taken_) {
+        phase_ = Phase::body;
+        no_limit();
+        if (whole_) {
+            body_began_ ? limit(idle_timeout_, TransportErrc::idle_timeout)
+                        : limit(first_byte_timeout_, TransportErrc::first_byte_timeout);
+        }
+    }
+    if (head_taken_ && (!whole_ || complete)) complete_head();
+}
+
+void Exchange::take_head(bool head_complete) {
+    if (!head_complete || head_taken_) return;
+    head_taken_ = true;
+    auto& parser = connection_->parser;
+    response_ = parser.take_response();
+    if (whole_) {
+        response_.body.reserve(
+            static_cast<std::size_t>(std::min(parser.content_length().value_or(0), most_reserved)));
+    }
+}
+
+/// Completes the operation that began the exchange. Dispatched: this runs in a completion of our own.
+void Exchange::complete_head() {
+    if (whole_) return send_.dispatch({}, std::move(response_));
+    open_.dispatch({}, std::move(response_), HttpBody{shared_from_this()});
+}
+
+void Exchange::on_read_error(std::error_code error) {
+    auto& parser = connection_->parser;
+    const bool cut = error == asio::ssl::error::stream_truncated;
+    if (phase_ == Phase::head && !parser.began()) {
+        if (may_send_again()) return send_again();
+        return fail(write_failed_                                       ? TransportErrc::write_failed
+                    : error == asio::error::eof || cut                  ? TransportErrc::closed_before_response
+                    : error == asio::error::connection_reset            ? TransportErrc::connection_reset
+                                                                        : TransportErrc::closed_before_response);
+    }
+    if (error != asio::error::eof && !cut) return fail(TransportErrc::connection_reset);
+    const auto step = parser.finish();
+    if (step.error) return fail(step.error);
+    if (cut) return fail(TransportErrc::truncated_tls);
+    message_done(true);
+    if (whole_) return send_.dispatch({}, std::move(response_));
+    complete_read(asio::error::eof, 0);
+}
+
+// --- pieces ---------------------------------------------------------------------------------------------------
+
+void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
+    asio::dispatch(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
+        auto& e = *self;
+        if (const auto left = e.pending_.size() - e.pending_read_; left > 0) {
+            const auto size = std::min(left, into.size());
+            std::memcpy(into.data(), e.pending_.data() + e.pending_read_, size);
+            e.pending_read_ += size;
+            if (e.pending_read_ == e.pending_.size()) {
+                std::string{}.swap(e.pending_);  // an idle stream holds no buffer
+                e.pending_read_ = 0;
+            }
+            return done.post({}, size);
+        }
+        if (e.phase_ == Phase::done) return done.post(e.error_, 0);
+        e.read_ = std::move(done);
+        e.into_ = into;
+        e.body_began_ ? e.limit(e.idle_timeout_, TransportErrc::idle_timeout)
+                      : e.limit(e.first_byte_timeout_, TransportErrc::first_byte_timeout);
+        // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
+        if (!e.connection_->is_tls()) return e.wait_readable();
+        asio::post(e.strand_, [self] {
+            if (self->phase_ != Phase::done && self->read_) self->read_piece();
+        });
+    });
+}
+
+/// Reads into the caller's buffer and takes the framing out in place: it is never shorter than the data.
+void Exchange::read_piece() {
+    if (into_.size() == 0) return complete_read({}, 0);
+    auto* const base = static_cast<char*>(into_.data());
+    for (;;) {
+        std::error_code error;
+        const auto size = connection_->read_some(into_, error);
+        if (is_would_block(error)) return wait_readable();
+        if (error) return on_read_error(error);
+        std::span<const char> data{base, size};
+        std::size_t kept = 0;
+        bool complete = false;
+        while (!data.empty() && !complete) {
+            const auto step = connection_->parser.feed(data);
+            if (step.error) {
+                // What came whole before the mistake is given first.
+                if (kept == 0) return fail(step.error);
+                auto done = std::move(read_);
+                fail(step.error);
+                return done.dispatch({}, kept);
+            }
+            data = data.subspan(step.consumed);
+            complete = step.message_complete;
+            if (step.body.empty()) continue;
+            if (step.body.data() != base + kept) std::memmove(base + kept, step.body.data(), step.body.size());
+            kept += step.body.size();
+        }
+        body_began_ = body_began_ || kept > 0;
+        if (complete) message_done(data.empty());
+        if (kept > 0) return complete_read({}, kept);
+        if (complete) return complete_read(asio::error::eof, 0);
+        limit(idle_timeout_, TransportErrc::idle_timeout);
+    }
+}
+
+void Exchange::complete_read(std::error_code error, std::size_t size) {
+    if (phase_ != Phase::done) no_limit();  // silence counts only while somebody waits
+    if (read_) read_.dispatch(error, size);
+}
+
+// --- making one -----------------------------------------------------------------------------------------------
+
+std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
+                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
+                                            SendCompletion done) {
+    return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, std::move(done),
+                                      OpenCompletion{});
+}
+
+std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
+                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
+                                            OpenCompletion done) {
+    return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, SendCompletion{},
+                                      std::move(done));
+}
+
+}  // namespace fairlead::detail

@@ -1,0 +1,94 @@
+// Where a backend's url points, and the head of a request to it.
+#include "request_head.hpp"
+
+#include <algorithm>
+
+#include <fairlead/model/validate.hpp>
+#include <fairlead/transport/transport_error.hpp>
+
+#include "head_scanner.hpp"
+#include "header_list.hpp"
+
+namespace fairlead::detail {
+namespace {
+
+// What belongs to one connection (RFC 9110, 7.6.1), and what is set here. `Expect` goes too: the body is sent with
+// the head, so there is nothing to be allowed.
+constexpr std::string_view ours[] = {"Host",    "Content-Length", "Connection", "Keep-Alive", "TE",
+                                     "Trailer", "Transfer-Encoding", "Upgrade", "Expect"};
+
+bool is_token(std::string_view text) noexcept {
+    return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
+}
+
+bool is_value(std::string_view text) noexcept {
+    return std::none_of(text.begin(), text.end(), [](char c) { return is_control_char(c) && c != '\t'; });
+}
+
+bool is_left_out(const HttpHeaders& headers, std::string_view name, bool has_key) {
+    constexpr std::string_view proxy = "Proxy-";
+    for (const auto each : ours) {
+        if (equal_ignoring_case(each, name)) return true;
+    }
+    if (equal_ignoring_case(name.substr(0, proxy.size()), proxy)) return true;
+    if (has_key && equal_ignoring_case(name, "Authorization")) return true;
+    return has_token(headers, "Connection", name);
+}
+
+}  // namespace
+
+std::optional<Origin> parse_origin(std::string_view url) {
+    if (!is_backend_url(url)) return std::nullopt;
+    Origin origin;
+    const auto scheme_end = url.find("://");
+    origin.tls = equal_ignoring_case(url.substr(0, scheme_end), "https");
+    url.remove_prefix(scheme_end + 3);
+    const auto authority = url.substr(0, url.find('/'));
+    auto path = url.substr(authority.size());
+
+    const bool bracketed = authority.starts_with('[');
+    const auto host_end = bracketed ? authority.find(']') + 1 : std::min(authority.find(':'), authority.size());
+    const auto host = authority.substr(0, host_end);
+    origin.host = bracketed ? host.substr(1, host.size() - 2) : host;
+    const std::string_view own_port = origin.tls ? "443" : "80";
+    const auto port = host_end < authority.size() ? authority.substr(host_end + 1) : std::string_view{};
+    origin.port = port.empty() ? own_port : port;
+    origin.host_header = host;
+    if (origin.port != own_port) origin.host_header.append(":").append(origin.port);
+
+    while (path.ends_with('/')) path.remove_suffix(1);
+    if (path.ends_with("/v1")) path.remove_suffix(3);
+    while (path.ends_with('/')) path.remove_suffix(1);
+    origin.base_path = path;
+    return origin;
+}
+
+std::error_code write_head(const HttpRequest& request, const Origin& origin, std::string_view api_key,
+                           std::string& out) {
+    if (!is_token(request.method) || request.method == "CONNECT") return TransportErrc::bad_method;
+    if (!request.target.starts_with('/') || !is_visible(request.target)) return TransportErrc::bad_target_to_send;
+    if (!is_value(api_key)) return TransportErrc::bad_header_to_send;
+    out.append(request.method).append(" ").append(origin.base_path).append(request.target);
+    out.append(" HTTP/1.1\r\nHost: ").append(origin.host_header).append("\r\n");
+    for (const auto& [name, value] : request.headers) {
+        if (!is_token(name) || !is_value(value)) return TransportErrc::bad_header_to_send;
+        if (is_left_out(request.headers, name, !api_key.empty())) continue;
+        out.append(name).append(": ").append(value).append("\r\n");
+    }
+    if (!api_key.empty()) out.append("Authorization: Bearer ").append(api_key).append("\r\n");
+    const auto& method = request.method;
+    if (!request.body.empty() || method == "POST" || method == "PUT" || method == "PATCH") {
+        out.append("Content-Length: ").append(std::to_string(request.body.size())).append("\r\n");
+    }
+    out.append("\r\n");
+    return {};
+}
+
+bool is_idempotent(std::string_view method) noexcept {
+    for (const std::string_view each : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}) {
+        if (method == each) return true;
+    }
+    return false;
+}
+
+}  // namespace fairlead::detail

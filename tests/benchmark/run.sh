@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Builds release and measures the hot path, each figure as a ratio to the floor of the same run.
+#
+#   tests/benchmark/run.sh [--short] [OUTPUT_DIR]
+#
+# Writes hot-path.json (Google Benchmark's), hot-path.md and hot-path.svg. Needs libbenchmark-dev and python3.
+# --short: a smoke test of a few seconds, so that it cannot rot; its figures mean nothing.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+repetitions=5 min_time=0.2
+if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.005; shift; fi
+out=${1:-build/benchmark}
+mkdir -p "$out"
+cmake -S . -B build/benchmark-release -G Ninja -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_FULL=OFF -DFAIRLEAD_TESTS=ON \
+    -DFAIRLEAD_EXAMPLES=OFF -DFAIRLEAD_BENCHMARKS=ON >"$out/build.log"
+cmake --build build/benchmark-release --target bench-hot-path >>"$out/build.log"
+
+# Interleaved repetitions: a disturbance of the machine hits all figures alike.
+build/benchmark-release/bin/bench-hot-path --benchmark_repetitions="$repetitions" \
+    --benchmark_min_time="$min_time" --benchmark_enable_random_interleaving=true \
+    --benchmark_report_aggregates_only=false --benchmark_out="$out/hot-path.json" \
+    --benchmark_out_format=json >"$out/hot-path.txt" 2>&1
+python3 tests/benchmark/report.py "$out/hot-path.json" "$out/hot-path.md" "$out/hot-path.svg"
+cat "$out/hot-path.md"

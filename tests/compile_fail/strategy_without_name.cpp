@@ -1,0 +1,11 @@
+// expect: (S::name|'name'|Wrong::name)
+#include <fairlead/strategies/strategy.hpp>
+
+struct Wrong {
+    struct Table {};
+    Table build(std::span<const fairlead::Candidate>) const { return {}; }
+    std::size_t pick(const Table&, std::span<const fairlead::Candidate>, fairlead::Pick&) const noexcept {
+        return 0;
+    }
+};
+static_assert(fairlead::Strategy<Wrong>);

@@ -1,0 +1,125 @@
+// How the strategies that look at load treat backends that are slow, fail, or recover: in virtual time, fixed
+// seeds. Each bound stands in the strategy's documentation; the simulation is the same for every build, so
+// nothing here can fail by chance.
+#include "simulation/queueing.hpp"
+#include "support/catch.hpp"
+
+#include <fairlead/fairlead.hpp>
+
+namespace {
+
+using namespace fairlead;
+using namespace fairlead::test;
+
+double constant(double value) { return value; }
+
+/// p99 with one of eight slow, relative to the run without it (seven, at the same load of what is left).
+template <class S>
+double p99_ratio(double slow, double load, std::uint32_t servers, std::size_t balancers = 1) {
+    Scenario with;
+    with.fleet = equal_fleet(8, servers);
+    with.seconds = servers == 1 ? 300 : 120;
+    with.warm_up = with.seconds / 3;
+    with.balancers = balancers;
+    Scenario without = with;
+    without.fleet.pop_back();
+    with.load = load * 7 / 8;
+    without.load = load;
+    with.fleet[3].slowness = [slow](double) { return constant(slow); };
+    return simulate<S>(with).quantile(0.99) / simulate<S>(without).quantile(0.99);
+}
+
+TEST_CASE("response_time: one of eight backends ten times slower costs at most 1.2 of the p99 without it") {
+    CHECK(p99_ratio<ResponseTime>(10, 0.5, 4) <= 1.2);
+    CHECK(p99_ratio<ResponseTime>(10, 0.9, 4) <= 1.2);
+}
+
+TEST_CASE("response_time: four times slower costs at most 1.2 too") {
+    CHECK(p99_ratio<ResponseTime>(4, 0.7, 4) <= 1.2);
+    CHECK(p99_ratio<ResponseTime>(4, 0.9, 4) <= 1.2);
+}
+
+TEST_CASE("response_time: with single servers at most 1.25") {
+    CHECK(p99_ratio<ResponseTime>(10, 0.7, 1) <= 1.25);
+    CHECK(p99_ratio<ResponseTime>(4, 0.9, 1) <= 1.25);
+}
+
+TEST_CASE("response_time: the same holds for 16 balancers that each see a sixteenth") {
+    CHECK(p99_ratio<ResponseTime>(10, 0.7, 4, 16) <= 1.2);
+}
+
+TEST_CASE("response_time: after recovery the share is at least 0.9 of fair over the third tau") {
+    double sum = 0;
+    constexpr int seeds = 20;
+    for (int seed = 1; seed <= seeds; ++seed) {
+        Scenario scenario;
+        scenario.seed = static_cast<std::uint64_t>(seed);
+        scenario.fleet = equal_fleet(8);
+        scenario.seconds = 80;
+        scenario.fleet[2].slowness = [](double now) { return now < 45 ? 10.0 : 1.0; };
+        sum += simulate<ResponseTime>(scenario).share(2, 65, 75) * 8;
+    }
+    CHECK(sum / seeds >= 0.9);
+}
+
+TEST_CASE(
+    "response_time: equal backends wait at most 1.02 of exact least_connections, none above twice its "
+    "share") {
+    Scenario scenario;
+    scenario.fleet = equal_fleet(8);
+    scenario.load = 0.8;
+    const auto ours = simulate<ResponseTime>(scenario);
+    CHECK(ours.mean() <= 1.02 * simulate<LeastConnections>(scenario).mean());
+    // About 256 requests a second: five seconds are more than 1,000 picks.
+    for (std::size_t second = 10; second + 5 < 300; second += 5) {
+        for (std::size_t i = 0; i < 8; ++i) CHECK(ours.share(i, second, second + 5) <= 2.0 / 8);
+    }
+}
+
+TEST_CASE("response_time: a backend ten percent slower keeps 80 % of its share") {
+    Scenario scenario;
+    scenario.fleet = equal_fleet(8);
+    scenario.fleet[2].slowness = [](double) { return 1.1; };
+    CHECK(simulate<ResponseTime>(scenario).share(2) * 8 >= 0.8);
+}
+
+TEST_CASE("a backend that fails in a millisecond does not draw the requests, even with ejection off") {
+    Scenario scenario;
+    scenario.fleet = equal_fleet(8);
+    scenario.load = 0.7 * 7 / 8;
+    scenario.fleet[2].fails = [](double) { return true; };
+    CHECK(simulate<ResponseTime>(scenario).share(2) <= 0.01);
+    CHECK(simulate<LeastConnections>(scenario).share(2) <= 0.03);
+    // What it would be otherwise: a rotation gives it its full eighth.
+    CHECK(simulate<RoundRobin>(scenario).share(2) == Approx(0.125).margin(0.001));
+}
+
+TEST_CASE(
+    "least_connections: one ten times slower gets at most 1.2 of its share of capacity, 1.1 when busier") {
+    Scenario scenario;
+    // 8 servers at 0.95: more than 8 in flight on each of the others.
+    scenario.fleet = equal_fleet(8, 8);
+    scenario.fleet[2].slowness = [](double) { return 10.0; };
+    scenario.load = 0.95 * 7.1 / 8;
+    CHECK(simulate<LeastConnections>(scenario).share(2) <= 1.2 * (0.1 / 7.1));
+    scenario.fleet = equal_fleet(8, 32);
+    scenario.fleet[2].slowness = [](double) { return 10.0; };
+    scenario.seconds = 100;
+    CHECK(simulate<LeastConnections>(scenario).share(2) <= 1.1 * (0.1 / 7.1));
+}
+
+TEST_CASE("least_connections: weights of 1 to 8 stay stable at 90 % load") {
+    Scenario scenario;
+    scenario.fleet = equal_fleet(8, 1);
+    for (std::size_t i = 0; i < 8; ++i) {
+        scenario.fleet[i].weight = static_cast<std::uint32_t>(i + 1);
+        scenario.fleet[i].servers = static_cast<std::uint32_t>(i + 1);
+    }
+    scenario.load = 0.9;
+    // Unstable would mean latencies that grow for as long as it runs; the service alone takes 0.1 s.
+    const auto result = simulate<LeastConnections>(scenario);
+    CHECK(result.mean() < 0.2);
+    CHECK(result.refused == 0);
+}
+
+}  // namespace
