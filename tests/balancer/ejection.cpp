@@ -173,9 +173,8 @@ TEST_CASE("more than half of the requests failing ejects, though never three in 
     Fixture f;
     auto balancer = f.make(fleet(2));
     // Two of three fail: consecutive counts alone never see it.
-    for (int i = 0; i < 60 && figures(*balancer, "b1").state == BackendState::healthy; ++i) {
-        Fixture::give(*balancer, "b1", Outcome::server_error, 2);
-        Fixture::give(*balancer, "b1", Outcome::success, 1);
+    for (int i = 0; i < 180 && figures(*balancer, "b1").state == BackendState::healthy; ++i) {
+        Fixture::give(*balancer, "b1", i % 3 == 2 ? Outcome::success : Outcome::server_error, 1);
         f.clock.advance(50ms);
     }
     CHECK(figures(*balancer, "b1").state == BackendState::unhealthy);

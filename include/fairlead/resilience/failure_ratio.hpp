@@ -1,0 +1,91 @@
+// Whether too large a share of a backend's recent requests failed.
+//
+// Consecutive counts alone miss partial failure: a backend that fails two of three requests never fails three
+// in a row often enough, and spoils most of what it is given.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <fairlead/model/options.hpp>
+#include <fairlead/model/time.hpp>
+
+namespace fairlead {
+
+/// A sliding window of `failure_ratio_window`, in 10 buckets: counts reach back between 0.9 of the window and
+/// all of it. Fed with cumulative counters at each failure, so that a success costs nothing.
+///
+/// When nothing failed for a whole window it begins anew with the failure: what succeeded before that says
+/// nothing about now.
+///
+/// Threads: needs the caller's mutex. No allocation; O(1).
+class FailureRatio {
+  public:
+    /// A request failed; `completed` and `failed` count all requests ever, this one included, modulo 2^32.
+    void sample(Time now, std::uint32_t completed, std::uint32_t failed, const Options& options) noexcept {
+        const std::int64_t tick = tick_of(now, options);
+        if (!started_ || tick - newest().tick >= buckets) {
+            first_ = 0;
+            count_ = 0;
+            started_ = true;
+            push({tick, completed - 1, failed - 1});
+        } else if (tick > newest().tick) {
+            push({tick, completed_, failed_});
+        }
+        while (count_ > 1 && ring_[first_].tick <= tick - buckets) pop();
+        completed_ = completed;
+        failed_ = failed;
+    }
+
+    /// Whether more than `failure_ratio` of at least `failure_ratio_requests` failed, as of the last sample.
+    bool exceeded(Time now, const Options& options) const noexcept {
+        if (!started_ || options.failure_ratio >= 1.0) return false;
+        const std::int64_t oldest = tick_of(now, options) - buckets;
+        for (std::size_t i = 0; i < count_; ++i) {
+            const Bucket& from = ring_[(first_ + i) % ring_.size()];
+            if (from.tick <= oldest) continue;
+            const std::uint32_t completed = completed_ - from.completed;
+            const std::uint32_t failed = failed_ - from.failed;
+            return completed >= options.failure_ratio_requests &&
+                   static_cast<double>(failed) > options.failure_ratio * static_cast<double>(completed);
+        }
+        return false;
+    }
+
+    void reset() noexcept { *this = FailureRatio{}; }
+
+  private:
+    static constexpr std::int64_t buckets = 10;
+
+    /// The counters as they were when the bucket began.
+    struct Bucket {
+        std::int64_t tick;
+        std::uint32_t completed;
+        std::uint32_t failed;
+    };
+
+    static std::int64_t tick_of(Time now, const Options& options) noexcept {
+        const auto width = options.failure_ratio_window.count() / buckets;
+        return now.time_since_epoch().count() / (width > 0 ? width : 1);
+    }
+
+    const Bucket& newest() const noexcept { return ring_[(first_ + count_ - 1) % ring_.size()]; }
+    void push(Bucket bucket) noexcept {
+        if (count_ == ring_.size()) pop();
+        ring_[(first_ + count_++) % ring_.size()] = bucket;
+    }
+    void pop() noexcept {
+        first_ = (first_ + 1) % ring_.size();
+        --count_;
+    }
+
+    std::array<Bucket, buckets + 1> ring_{};
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+    std::uint32_t completed_ = 0;
+    std::uint32_t failed_ = 0;
+    bool started_ = false;
+};
+
+}  // namespace fairlead
