@@ -10,6 +10,8 @@ configure_package_config_file(cmake/fairlead-config.cmake.in fairlead-config.cma
     INSTALL_DESTINATION ${package_dir})
 # Before 1.0 the minor version is the one that may break.
 write_basic_package_version_file(fairlead-config-version.cmake COMPATIBILITY SameMinorVersion)
+# From pkgconfig/ up to the prefix, so that an installed tree can be moved.
+file(RELATIVE_PATH fairlead_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" /)
 configure_file(cmake/fairlead-core.pc.in fairlead-core.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fairlead-config.cmake"
     "${CMAKE_CURRENT_BINARY_DIR}/fairlead-config-version.cmake" DESTINATION ${package_dir} COMPONENT core)

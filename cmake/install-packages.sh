@@ -1,46 +1,87 @@
 #!/usr/bin/env bash
-# Installs the distribution's packages that are missing: install-packages.sh build|demo|tests
-#   build, demo  what the library, the gateway and the demo need
-#   tests        and what the tests need
-# Debian and Ubuntu, as root or with sudo. Does nothing, and needs no rights, when all is there.
+# Installs the distribution's packages that are missing.
+#
+#     cmake/install-packages.sh build   what the libraries need
+#     cmake/install-packages.sh demo    and what the demo needs
+#     cmake/install-packages.sh tests   what the libraries need, and the tests
+#
+# For Debian and Ubuntu, as root or through sudo. Says what it installs; when all is there it is silent, needs no
+# rights and no network. On another system it says what is needed and goes on: the build then finds it, or tells.
 set -euo pipefail
 
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-run_as_root() {
-    if [ ${#as_root[@]} -gt 0 ] && ! command -v sudo >/dev/null; then
-        echo "Please run as root, or install sudo: $*" >&2
+what=${1:-}
+case $what in
+    build | demo | tests) ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    echo "No apt-get here. Needed: a C++20 compiler, CMake 3.23, Ninja, standalone Asio, nlohmann/json, OpenSSL," \
+        "llhttp; for the tests also clang, Catch2 and pkg-config." >&2
+    exit 0
+fi
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    elif command -v sudo >/dev/null; then
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        echo "Please run this as root, or install sudo: $*" >&2
         exit 1
     fi
-    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive "$@"
 }
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'; }
+known() { apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
 
-# A fresh machine has no package lists, and what is called how stands in them.
-if ! apt-cache show g++ >/dev/null 2>&1; then
-    echo "Fetching the package lists"
-    run_as_root apt-get update -qq
-fi
-
-packages=(g++ cmake ninja-build pkg-config libasio-dev nlohmann-json3-dev libssl-dev)
-# llhttp is a package of its own on newer systems; on Debian 12 node-llhttp brings its C sources.
-if apt-cache show libllhttp-dev >/dev/null 2>&1; then
-    packages+=(libllhttp-dev)
-else
-    packages+=(node-llhttp)
-fi
-if [ "${1:-build}" = tests ]; then
-    packages+=(clang catch2 libcpp-httplib-dev curl)
-    # The sanitizers' runtime is packaged by the compiler's version.
-    version=$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1)
-    [ -z "$version" ] || packages+=("libclang-rt-$version-dev")
-fi
-
+packages=(g++ cmake ninja-build libasio-dev nlohmann-json3-dev libssl-dev)
+# With these a few more examples are built, and linking is faster: taken along, but nothing fails without.
+welcome=()
+case $what in
+    demo) packages+=(curl) ;;
+    tests)
+        packages+=(clang catch2 pkg-config)
+        welcome=(libcpp-httplib-dev mold)
+        ;;
+esac
 missing=()
 for package in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+    installed "$package" || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
 
-echo "Installing: ${missing[*]}"
-run_as_root apt-get update -qq
-run_as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# A fresh machine has no package lists, and what is called how stands in them.
+need_lists() {
+    if ! known g++; then
+        echo "Fetching the package lists"
+        as_root apt-get update -qq
+    fi
+}
+
+# llhttp is a package of its own on newer systems; Debian 12's node-llhttp brings its C sources (and no Node).
+if ! installed libllhttp-dev && ! installed node-llhttp; then
+    need_lists
+    if known libllhttp-dev; then missing+=(libllhttp-dev); else missing+=(node-llhttp); fi
+fi
+
+# The sanitizers' runtime is a package named by clang's version, which clang only recommends.
+if [ "$what" = tests ]; then
+    if installed clang; then
+        version=$(dpkg-query -W -f='${Depends}' clang)
+    else
+        need_lists
+        version=$(apt-cache depends clang)
+    fi
+    version=$(grep -o 'clang-[0-9]*' <<<"$version" | head -n 1 | grep -o '[0-9]*' || true)
+    runtime=libclang-rt-$version-dev
+    if ! installed "$runtime" && known "$runtime"; then missing+=("$runtime"); fi
+fi
+
+if [ ${#missing[@]} -gt 0 ] || [ "$(id -u)" -eq 0 ]; then
+    for package in "${welcome[@]}"; do
+        if ! installed "$package" && known "$package"; then missing+=("$package"); fi
+    done
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "Installing with apt-get: ${missing[*]}"
+as_root apt-get update -qq
+as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

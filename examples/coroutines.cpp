@@ -1,5 +1,4 @@
 // Coroutines: a whole answer, then a stream that is read piece by piece, over the library's own transport.
-#include <fairlead/control/load_settings.hpp>
 #include <fairlead/fairlead.hpp>
 #include <fairlead/transport/async.hpp>
 #include <fairlead/transport/http_transport.hpp>
@@ -72,7 +71,6 @@ int main() {
         problem = error;
         first.stop();
         second.stop();
-        balancer.transport().close();
     });
     io.run();
     return problem ? 1 : 0;

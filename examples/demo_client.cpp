@@ -104,7 +104,6 @@ class Load {
                 std::chrono::duration<double, std::milli>(Clock::now() - began).count());
         }
         if (++done_ == plan_.notice_at) std::cout << "answered " << done_ << std::endl;
-        if (done_ == plan_.requests) transport_.close();
     }
 
     asio::io_context& io_;

@@ -7,14 +7,10 @@
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
-#include <asio/use_future.hpp>
 
 #include <cstdio>
-#include <future>
 #include <memory>
 #include <string>
-#include <thread>
-#include <vector>
 
 class LocalEngines {
   public:
@@ -66,21 +62,20 @@ int main() {
         {},
         LocalEngines{io}};
 
-    std::vector<std::future<std::string>> answers;
-    for (int i = 0; i < 100; ++i) {
-        answers.push_back(balancer.async_send("number " + std::to_string(i), asio::use_future));
+    constexpr int requests = 100;
+    int good = 0;
+    for (int i = 0; i < requests; ++i) {
+        balancer.async_send("number " + std::to_string(i),
+                            [&good](std::error_code error, const std::string& answer) {
+                                if (!error && answer.find(" says: number ") != std::string::npos) ++good;
+                            });
     }
-    std::thread loop{[&] { io.run(); }};
-    std::size_t good = 0;
-    for (auto& answer : answers) {
-        if (answer.get().find(" says: number ") != std::string::npos) ++good;
-    }
-    loop.join();
+    io.run();
 
     for (const auto& backend : balancer.snapshot()) {
         std::printf("%s answered %lu\n", backend.config.name.c_str(),
                     static_cast<unsigned long>(backend.completed));
     }
-    std::printf("%zu of %zu requests were answered\n", good, answers.size());
-    return good == answers.size() ? 0 : 1;
+    std::printf("%d of %d requests were answered\n", good, requests);
+    return good == requests ? 0 : 1;
 }

@@ -31,10 +31,13 @@ export LC_ALL=C.UTF-8
 cmake/install-packages.sh tests
 mkdir -p build
 
+links() { "$@" -x c++ -o build/linked - <<<'int main() {}' 2>/dev/null; }
+
+# One that has its sanitizers' runtime.
 newest_clang() {
     local version
     for version in $(seq 29 -1 14); do
-        if command -v "clang++-$version" >/dev/null; then echo "clang++-$version"; return; fi
+        if links "clang++-$version" -fsanitize=thread; then echo "clang++-$version"; return; fi
     done
     echo clang++
 }
@@ -47,7 +50,7 @@ if command -v ccache >/dev/null; then
     common+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
 fi
 # The linker is a good part of an unoptimised build.
-if command -v mold >/dev/null && g++ -fuse-ld=mold -x c++ -o build/linked - <<<'int main() {}' 2>/dev/null; then
+if links g++ -fuse-ld=mold && links "$clangxx" -fuse-ld=mold; then
     common+=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)
 fi
 rm -f build/linked
@@ -72,7 +75,7 @@ configuration() {
     fi
     # -k 0: every file's errors at once.
     if ! cmake --build "$build" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
-        grep -E -A 12 'error[: ]|undefined reference' "$log" | head -n 80 || true
+        grep -E -A 6 ' error: | undefined reference' "$log" | head -n 80 || true
         fail "$name does not build; all that was said is in $log"
     fi
     if ! ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$jobs" >>"$log" 2>&1; then

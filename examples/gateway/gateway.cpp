@@ -20,8 +20,8 @@ std::vector<std::string> models_of(const std::vector<fairlead::BackendConfig>& b
 }
 
 fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Settings& settings) {
-    fairlead::HttpTransport::Options options;
-    options.tls_ca_file = settings.tls_ca_file;
+    fairlead::HttpTransportOptions options;
+    options.tls.ca_file = settings.tls_ca_file;
     return fairlead::HttpTransport{io, options};
 }
 

@@ -46,10 +46,7 @@ class Gateway {
     void stop(std::function<void()> drained) { server_->stop_accepting(std::move(drained)); }
 
     /// Breaks off whatever is under way; the loop runs dry soon after.
-    void close() {
-        server_->close();
-        balancer_.transport().close();
-    }
+    void close() { server_->close(); }
 
   private:
     void dispatch(const std::shared_ptr<http_server::Exchange>& exchange) const;

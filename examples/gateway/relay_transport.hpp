@@ -60,9 +60,6 @@ class RelayTransport {
         http_.async_probe(backend, deadline, std::forward<Handler>(handler));
     }
 
-    /// Closes the connections that are kept for later requests.
-    void close() { http_.close(); }
-
     static fairlead::Outcome outcome(std::error_code error, const fairlead::HttpResponse& response) {
         return fairlead::HttpTransport::outcome(error, response);
     }

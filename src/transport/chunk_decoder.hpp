@@ -113,8 +113,10 @@ class ChunkDecoder {
         return accepted;
     }
 
-    static constexpr int max_digits = 15;  // because 16^15 bytes are enough, and sums of sizes cannot overflow
-    // Over all chunks: nobody sends extensions, and without a bound one byte of data could cost any number of them.
+    static constexpr int max_digits =
+        15;  // because 16^15 bytes are enough, and sums of sizes cannot overflow
+    // Over all chunks: nobody sends extensions, and without a bound one byte of data could cost any number of
+    // them.
     static constexpr std::uint32_t max_extension_bytes = 4096;
 
     State state_ = State::size;

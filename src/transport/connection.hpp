@@ -49,8 +49,9 @@ class Connection {
     template <class Handler>
     void async_handshake(const std::string& host, bool host_is_name, bool verify, Handler handler) {
         // An address is no name for SNI (RFC 6066, 3).
-        if (host_is_name) SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                                   const_cast<char*>(host.c_str()));  // the C interface takes no const
+        if (host_is_name)
+            SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                     const_cast<char*>(host.c_str()));  // the C interface takes no const
         std::error_code ignored;
         tls_->set_verify_mode(verify ? asio::ssl::verify_peer : asio::ssl::verify_none, ignored);
         if (verify) tls_->set_verify_callback(asio::ssl::host_name_verification{host}, ignored);

@@ -1,8 +1,11 @@
 // The way of an exchange up to the response's head: connection, request, time-outs, and its end.
 #include "exchange.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include <asio/connect.hpp>
@@ -24,9 +27,14 @@ std::error_code connect_error(std::error_code error) noexcept {
 
 }  // namespace
 
-Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend, HttpRequest request,
-                   Deadline deadline, SendCompletion send, OpenCompletion open)
+Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend,
+                   HttpRequest request, Deadline deadline, SendCompletion send, OpenCompletion open)
     : transport_{std::move(transport)},
+      started_{now()},
+      endpoint_{transport_->endpoint(backend.url, started_)},
+      connection_{endpoint_ ? endpoint_->take(started_) : nullptr},
+      strand_{connection_ ? connection_->strand : Strand{transport_->executor}},
+      timer_{strand_},
       connect_timeout_{backend.connect_timeout},
       timeout_{backend.timeout},
       first_byte_timeout_{backend.first_byte_timeout.value_or(backend.timeout)},
@@ -34,10 +42,7 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
       send_{std::move(send)},
       open_{std::move(open)},
       whole_{send_},
-      strand_{transport_->executor},
-      timer_{transport_->executor} {
-    const Time started = now();
-    endpoint_ = transport_->endpoint(backend.url, started);
+      reused_{connection_ != nullptr} {
     if (!endpoint_) {
         refused_ = TransportErrc::bad_url;
         return;
@@ -49,27 +54,20 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
     overall_at_ = deadline.at;
     overall_error_ = Errc::deadline_passed;
     if (backend.total_timeout) {
-        const auto total = Deadline::in(*backend.total_timeout, started);
+        const auto total = Deadline::in(*backend.total_timeout, started_);
         if (total.at < overall_at_) {
             overall_at_ = total.at;
             overall_error_ = TransportErrc::total_timeout;
         }
     }
-    if (overall_at_ <= started) {
-        refused_ = overall_error_;
-        return;
-    }
-    connection_ = endpoint_->take(started);
-    reused_ = connection_ != nullptr;
-    if (reused_) strand_ = connection_->strand;
-    timer_ = asio::steady_timer{strand_};
+    if (overall_at_ <= started_) refused_ = overall_error_;
 }
 
 Exchange::~Exchange() = default;
 
 void Exchange::start() {
     if (refused_) {
-        phase_ = Phase::done;
+        over();
         error_ = refused_;
         if (send_) return send_.post(refused_, HttpResponse{});
         return open_.post(refused_, HttpResponse{}, HttpBody{});
@@ -78,12 +76,15 @@ void Exchange::start() {
 }
 
 void Exchange::cancel() {
+    // Acquire: pairs with the release in over(). A stale false costs a look on the strand.
+    if (over_.load(std::memory_order_acquire)) return;
     asio::dispatch(strand_, [self = shared_from_this()] {
         if (self->phase_ != Phase::done) self->fail(Errc::cancelled);
     });
 }
 
-// --- connecting -----------------------------------------------------------------------------------------------
+// --- connecting
+// -----------------------------------------------------------------------------------------------
 
 void Exchange::begin() {
     if (phase_ == Phase::done) return;
@@ -127,29 +128,41 @@ void Exchange::on_connected(std::error_code error) {
     std::error_code no_address;
     asio::ip::make_address(host, no_address);
     const bool verify = transport_->options.tls.verification == TlsVerification::full;
-    connection_->async_handshake(host, bool{no_address}, verify, bound([](Exchange& self, std::error_code failed) {
-                                     if (!failed) return self.write();
-                                     self.fail(self.connection_->certificate_was_refused()
-                                                   ? TransportErrc::certificate_refused
-                                                   : TransportErrc::tls_failed);
-                                 }));
+    connection_->async_handshake(
+        host, bool{no_address}, verify, bound([](Exchange& self, std::error_code failed) {
+            if (!failed) return self.write();
+            self.fail(self.connection_->certificate_was_refused() ? TransportErrc::certificate_refused
+                                                                  : TransportErrc::tls_failed);
+        }));
 }
 
-// --- the request ----------------------------------------------------------------------------------------------
+// --- the request
+// ----------------------------------------------------------------------------------------------
 
 void Exchange::write() {
     phase_ = Phase::head;
     auto& parser = connection_->parser;
     parser.next();
     parser.answer_to(method_);
+    std::array<asio::const_buffer, 2> rest{asio::buffer(head_), asio::buffer(body_.view())};
+    // With TLS, a read and a write at one time would share the engine's output: there the answer is read when
+    // the request is sent. Else an answer may come before that (and the rest of the request never be read).
+    if (!connection_->is_tls()) {
+        std::error_code error;
+        auto sent = connection_->socket.write_some(rest, error);
+        const bool full = error == asio::error::would_block || error == asio::error::try_again;
+        for (auto& buffer : rest) {
+            const auto part = std::min(sent, buffer.size());
+            buffer += part;
+            sent -= part;
+        }
+        if ((error && !full) || asio::buffer_size(rest) == 0)
+            return on_written(full ? std::error_code{} : error);
+        wait_readable();
+    }
     limit(timeout_, TransportErrc::write_timeout);
-    const std::array<asio::const_buffer, 2> buffers{asio::buffer(head_), asio::buffer(body_.view())};
-    connection_->async_write(buffers, bound([](Exchange& self, std::error_code error, std::size_t) {
-                                 self.on_written(error);
-                             }));
-    // An answer may come before the request is sent (and the rest of it never be read). Not so with TLS, where a
-    // read and a write at one time would share the engine's output.
-    if (!connection_->is_tls()) wait_readable();
+    connection_->async_write(
+        rest, bound([](Exchange& self, std::error_code error, std::size_t) { self.on_written(error); }));
 }
 
 void Exchange::on_written(std::error_code error) {
@@ -163,7 +176,7 @@ void Exchange::on_written(std::error_code error) {
 }
 
 bool Exchange::may_send_again() const noexcept {
-    return reused_ && !connection_->parser.began() && (!written_ || is_idempotent(method_));
+    return reused_ && !any_byte_ && (!written_ || is_idempotent(method_));
 }
 
 /// The connection was used again and is dead: once more, over a new one.
@@ -175,40 +188,48 @@ void Exchange::send_again() {
     begin();
 }
 
-// --- the end --------------------------------------------------------------------------------------------------
+// --- the end
+// --------------------------------------------------------------------------------------------------
 
 /// The response is complete. `clean`: nothing came behind it.
 void Exchange::message_done(bool clean) {
-    phase_ = Phase::done;
+    over();
     error_ = asio::error::eof;
+    const bool reusable = clean && written_ && !waiting_ && connection_->parser.keep_alive();
+    if (!reusable || keep_ <= Duration::zero()) return close();
+    endpoint_->put(std::move(connection_), now() + keep_, transport_->options.max_idle_per_backend);
+}
+
+void Exchange::over() {
+    phase_ = Phase::done;
     no_limit();
     timer_.cancel();
     ++armed_;
-    const auto& parser = connection_->parser;
-    if (!clean || !written_ || waiting_ || !parser.keep_alive()) return close();
+    over_.store(true, std::memory_order_release);  // pairs with the acquire in cancel()
+}
+
+Duration Exchange::time_to_keep() const {
     Duration keep = transport_->options.idle_timeout;
     if (const auto told = response_.headers.get("Keep-Alive")) {
         for_each_token(*told, [&](std::string_view token) {
-            if (!token.starts_with("timeout=")) return;
+            constexpr std::string_view parameter = "timeout=";
+            if (!token.starts_with(parameter)) return;
+            int seconds = 0;
+            std::from_chars(token.data() + parameter.size(), token.data() + token.size(), seconds);
             // A second less than told, so that the backend's closing and our next request do not cross.
-            const auto seconds = std::chrono::seconds{std::atoi(std::string{token.substr(8)}.c_str()) - 1};
-            keep = std::min<Duration>(keep, seconds);
+            keep = std::min<Duration>(keep, std::chrono::seconds{seconds - 1});
         });
     }
-    if (keep <= Duration::zero()) return close();
-    endpoint_->put(std::move(connection_), now() + keep, transport_->options.max_idle_per_backend);
+    return keep;
 }
 
 void Exchange::fail(std::error_code error) {
-    phase_ = Phase::done;
+    over();
     error_ = error;
-    no_limit();
-    timer_.cancel();
-    ++armed_;
     if (resolver_) resolver_->cancel();
     close();
     // Posted: this may run inside an initiating function or a cancellation.
-    if (send_) return send_.post(error, std::move(response_));
+    if (send_) return send_.post(error, HttpResponse{});
     if (open_) return open_.post(error, HttpResponse{}, HttpBody{});
     if (read_) read_.post(error, 0);
 }
@@ -217,13 +238,14 @@ void Exchange::close() {
     if (connection_) connection_->close();
 }
 
-// --- time -----------------------------------------------------------------------------------------------------
+// --- time
+// -----------------------------------------------------------------------------------------------------
 
 void Exchange::limit(Duration wait, std::error_code why) {
     limit_at_ = Deadline::in(wait, now()).at;
     limit_error_ = why;
-    // A timer that is armed for an earlier moment finds the later one when it fires: a stream moves its limit with every
-    // piece and never touches the timer.
+    // A timer that is armed for an earlier moment finds the later one when it fires: a stream moves its limit
+    // with every piece and never touches the timer.
     if (due() < armed_at_) arm(due());
 }
 

@@ -1,6 +1,8 @@
 // One request and its response over one connection, a second one where the first turned out to be closed.
 #pragma once
 
+#include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,8 +25,8 @@ namespace fairlead::detail {
 
 /// Connects or takes an idle connection, writes, reads the head, reads the body, gives the connection back.
 ///
-/// Threads: the virtual functions from any; all else on the connection's strand. Whatever is pending holds the
-/// exchange; it holds its connections until then, because operations of TLS refer to theirs.
+/// Threads: the virtual functions from any; all else on the connection's strand. Whatever is pending holds
+/// the exchange; it holds its connections until then, because operations of TLS refer to theirs.
 class Exchange final : public HttpExchange, public std::enable_shared_from_this<Exchange> {
   public:
     Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend, HttpRequest request,
@@ -63,6 +65,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
 
     // the end
     void message_done(bool clean);
+    void over();
+    Duration time_to_keep() const;
     void fail(std::error_code error);
     void complete_head();
     void complete_read(std::error_code error, std::size_t size);
@@ -78,23 +82,32 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     /// A handler that keeps this exchange, and does nothing once the attempt it belongs to is over.
     template <class Action>
     auto bound(Action action) {
-        return [self = shared_from_this(), attempt = attempt_, action](std::error_code error, auto&&... more) {
+        return [ self = shared_from_this(), attempt = attempt_, action ]<class... More>(
+            std::error_code error,
+            More && ... more) requires std::invocable<const Action&, Exchange&, std::error_code, More&...> {
             if (self->phase_ == Phase::done || self->attempt_ != attempt) return;
             action(*self, error, more...);
         };
     }
 
     std::shared_ptr<TransportState> transport_;
-    std::shared_ptr<Endpoint> endpoint_{};
+    Time started_;
+    std::shared_ptr<Endpoint> endpoint_;
+    std::unique_ptr<Connection> connection_;
+    std::unique_ptr<Connection> former_{};
+    Strand strand_;
+    asio::steady_timer timer_;
+    std::optional<asio::ip::tcp::resolver> resolver_{};
+
     std::string head_{};
     std::string method_{};
     SharedBody body_{};
     std::error_code refused_{};
 
-    Duration connect_timeout_;
-    Duration timeout_;
-    Duration first_byte_timeout_;
-    Duration idle_timeout_;
+    const Duration connect_timeout_;
+    const Duration timeout_;
+    const Duration first_byte_timeout_;
+    const Duration idle_timeout_;
 
     SendCompletion send_;
     OpenCompletion open_;
@@ -102,17 +115,13 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     asio::mutable_buffer into_{};
     const bool whole_;
 
-    std::unique_ptr<Connection> connection_{};
-    std::unique_ptr<Connection> former_{};
-    std::optional<asio::ip::tcp::resolver> resolver_{};
-    Strand strand_;
-
     HttpResponse response_{};
     std::string pending_{};  // body that came with the head
     std::size_t pending_read_ = 0;
     std::error_code error_{};  // how reading ends
 
-    asio::steady_timer timer_;
+    Duration keep_{};  // how long the connection may be kept after this
+
     Time limit_at_ = Time::max();
     Time overall_at_ = Time::max();
     Time armed_at_ = Time::max();
@@ -128,6 +137,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     bool waiting_ = false;
     bool head_taken_ = false;
     bool body_began_ = false;
+    bool any_byte_ = false;          // of a response, an interim one included
+    std::atomic<bool> over_{false};  // there is nothing left to cancel
 };
 
 }  // namespace fairlead::detail

@@ -13,7 +13,8 @@
 namespace fairlead::detail {
 namespace {
 
-// One thread reads one socket at a time, so one buffer a thread is enough. 64 KiB: what a socket gives in one go.
+// One thread reads one socket at a time, so one buffer a thread is enough. 64 KiB: what a socket gives in one
+// go.
 std::array<char, std::size_t{64} * 1024>& borrowed_buffer() {
     thread_local std::array<char, std::size_t{64} * 1024> buffer;
     return buffer;
@@ -60,6 +61,7 @@ void Exchange::read_head_or_whole() {
 /// What came into the borrowed buffer: the head, and what there is of the body.
 void Exchange::parse(std::span<const char> data) {
     auto& parser = connection_->parser;
+    any_byte_ = true;
     bool complete = false;
     while (!data.empty() && !complete) {
         const auto step = parser.feed(data);
@@ -96,6 +98,7 @@ void Exchange::take_head(bool head_complete) {
     head_taken_ = true;
     auto& parser = connection_->parser;
     response_ = parser.take_response();
+    keep_ = time_to_keep();
     if (whole_) {
         response_.body.reserve(
             static_cast<std::size_t>(std::min(parser.content_length().value_or(0), most_reserved)));
@@ -111,12 +114,12 @@ void Exchange::complete_head() {
 void Exchange::on_read_error(std::error_code error) {
     auto& parser = connection_->parser;
     const bool cut = error == asio::ssl::error::stream_truncated;
-    if (phase_ == Phase::head && !parser.began()) {
+    if (phase_ == Phase::head && !any_byte_) {
         if (may_send_again()) return send_again();
-        return fail(write_failed_                                       ? TransportErrc::write_failed
-                    : error == asio::error::eof || cut                  ? TransportErrc::closed_before_response
-                    : error == asio::error::connection_reset            ? TransportErrc::connection_reset
-                                                                        : TransportErrc::closed_before_response);
+        return fail(write_failed_                            ? TransportErrc::write_failed
+                    : error == asio::error::eof || cut       ? TransportErrc::closed_before_response
+                    : error == asio::error::connection_reset ? TransportErrc::connection_reset
+                                                             : TransportErrc::closed_before_response);
     }
     if (error != asio::error::eof && !cut) return fail(TransportErrc::connection_reset);
     const auto step = parser.finish();
@@ -127,7 +130,8 @@ void Exchange::on_read_error(std::error_code error) {
     complete_read(asio::error::eof, 0);
 }
 
-// --- pieces ---------------------------------------------------------------------------------------------------
+// --- pieces
+// ---------------------------------------------------------------------------------------------------
 
 void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
     asio::dispatch(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
@@ -179,7 +183,8 @@ void Exchange::read_piece() {
             data = data.subspan(step.consumed);
             complete = step.message_complete;
             if (step.body.empty()) continue;
-            if (step.body.data() != base + kept) std::memmove(base + kept, step.body.data(), step.body.size());
+            if (step.body.data() != base + kept)
+                std::memmove(base + kept, step.body.data(), step.body.size());
             kept += step.body.size();
         }
         body_began_ = body_began_ || kept > 0;
@@ -195,18 +200,19 @@ void Exchange::complete_read(std::error_code error, std::size_t size) {
     if (read_) read_.dispatch(error, size);
 }
 
-// --- making one -----------------------------------------------------------------------------------------------
+// --- making one
+// -----------------------------------------------------------------------------------------------
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
-                                            SendCompletion done) {
+                                            const BackendConfig& backend, HttpRequest request,
+                                            Deadline deadline, SendCompletion done) {
     return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, std::move(done),
                                       OpenCompletion{});
 }
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
-                                            OpenCompletion done) {
+                                            const BackendConfig& backend, HttpRequest request,
+                                            Deadline deadline, OpenCompletion done) {
     return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, SendCompletion{},
                                       std::move(done));
 }

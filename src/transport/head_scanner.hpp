@@ -20,12 +20,10 @@ constexpr bool is_token_char(char c) noexcept {
     return false;
 }
 
-constexpr bool is_control_char(char c) noexcept {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-}
+constexpr bool is_control_char(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
-/// Finds the end of a head and refuses what readers are known to disagree about (RFC 9112, 2.2 and 5): how lines
-/// end, blanks before a colon, folded lines, control bytes. What a header means is not its business.
+/// Finds the end of a head and refuses what readers are known to disagree about (RFC 9112, 2.2 and 5): how
+/// lines end, blanks before a colon, folded lines, control bytes. What a header means is not its business.
 class HeadScanner {
   public:
     enum class Begin : std::uint8_t { request_line, status_line, trailers };
@@ -41,8 +39,8 @@ class HeadScanner {
 
     bool done() const noexcept { return state_ == State::done; }
 
-    /// Reads up to the end of the head. Returns how many bytes are part of it; on an error, those before the bad
-    /// one.
+    /// Reads up to the end of the head. Returns how many bytes are part of it; on an error, those before the
+    /// bad one.
     std::size_t scan(std::span<const char> input, std::error_code& error) noexcept {
         std::size_t i = 0;
         for (; i < input.size() && state_ != State::done; ++i) {

@@ -31,7 +31,8 @@ inline bool has_token(const HttpHeaders& headers, std::string_view name, std::st
     bool found = false;
     for (const auto& field : headers) {
         if (!equal_ignoring_case(field.name, name)) continue;
-        for_each_token(field.value, [&](std::string_view each) { found |= equal_ignoring_case(each, token); });
+        for_each_token(field.value,
+                       [&](std::string_view each) { found |= equal_ignoring_case(each, token); });
     }
     return found;
 }

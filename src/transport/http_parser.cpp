@@ -174,9 +174,10 @@ struct HttpParser::State {
             }
         }
         length = 0;
-        if (lengths > 0 && !read_length(*headers.get("Content-Length"))) return TransportErrc::bad_content_length;
-        const bool bodiless = kind == Kind::response &&
-                              (answers_head || status < 200 || status == 204 || status == 304);
+        if (lengths > 0 && !read_length(*headers.get("Content-Length")))
+            return TransportErrc::bad_content_length;
+        const bool bodiless =
+            kind == Kind::response && (answers_head || status < 200 || status == 204 || status == 304);
         if (bodiless) {
             framing = Framing::none;
         } else if (codings > 0) {
@@ -268,7 +269,8 @@ HttpParser::Step HttpParser::feed(std::span<const char> input) {
         }
         break;
     }
-    if (!s.error && s.head_done && !s.complete && step.consumed == 0 && !input.empty()) s.read_body(input, step);
+    if (!s.error && s.head_done && !s.complete && step.consumed == 0 && !input.empty())
+        s.read_body(input, step);
     step.error = s.error;
     step.head_complete = s.head_done && !s.error;
     step.message_complete = s.complete && !s.error;

@@ -12,10 +12,10 @@
 namespace fairlead::detail {
 namespace {
 
-// What belongs to one connection (RFC 9110, 7.6.1), and what is set here. `Expect` goes too: the body is sent with
-// the head, so there is nothing to be allowed.
-constexpr std::string_view ours[] = {"Host",    "Content-Length", "Connection", "Keep-Alive", "TE",
-                                     "Trailer", "Transfer-Encoding", "Upgrade", "Expect"};
+// What belongs to one connection (RFC 9110, 7.6.1), and what is set here. `Expect` goes too: the body is sent
+// with the head, so there is nothing to be allowed.
+constexpr std::string_view ours[] = {"Host",    "Content-Length",    "Connection", "Keep-Alive", "TE",
+                                     "Trailer", "Transfer-Encoding", "Upgrade",    "Expect"};
 
 bool is_token(std::string_view text) noexcept {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
@@ -47,7 +47,8 @@ std::optional<Origin> parse_origin(std::string_view url) {
     auto path = url.substr(authority.size());
 
     const bool bracketed = authority.starts_with('[');
-    const auto host_end = bracketed ? authority.find(']') + 1 : std::min(authority.find(':'), authority.size());
+    const auto host_end =
+        bracketed ? authority.find(']') + 1 : std::min(authority.find(':'), authority.size());
     const auto host = authority.substr(0, host_end);
     origin.host = bracketed ? host.substr(1, host.size() - 2) : host;
     const std::string_view own_port = origin.tls ? "443" : "80";
@@ -66,7 +67,8 @@ std::optional<Origin> parse_origin(std::string_view url) {
 std::error_code write_head(const HttpRequest& request, const Origin& origin, std::string_view api_key,
                            std::string& out) {
     if (!is_token(request.method) || request.method == "CONNECT") return TransportErrc::bad_method;
-    if (!request.target.starts_with('/') || !is_visible(request.target)) return TransportErrc::bad_target_to_send;
+    if (!request.target.starts_with('/') || !is_visible(request.target))
+        return TransportErrc::bad_target_to_send;
     if (!is_value(api_key)) return TransportErrc::bad_header_to_send;
     out.append(request.method).append(" ").append(origin.base_path).append(request.target);
     out.append(" HTTP/1.1\r\nHost: ").append(origin.host_header).append("\r\n");

@@ -22,8 +22,8 @@ struct Origin {
 /// None when the url is not http:// or https:// with a host.
 std::optional<Origin> parse_origin(std::string_view url);
 
-/// Writes the request line and the headers, with the empty line, into `out`. An error, and nothing of use in `out`,
-/// when method, target or a header could change the meaning of the message.
+/// Writes the request line and the headers, with the empty line, into `out`. An error, and nothing of use in
+/// `out`, when method, target or a header could change the meaning of the message.
 std::error_code write_head(const HttpRequest& request, const Origin& origin, std::string_view api_key,
                            std::string& out);
 

@@ -23,7 +23,8 @@ const char* sentence(TransportErrc e) noexcept {
         case TransportErrc::tls_failed:
             return "the TLS handshake with the backend failed";
         case TransportErrc::certificate_refused:
-            return "the backend's certificate is not trusted or names another host (ca_file gives more authorities)";
+            return "the backend's certificate is not trusted or names another host (ca_file gives more "
+                   "authorities)";
         case TransportErrc::write_failed:
             return "the backend closed the connection while the request was being sent";
         case TransportErrc::write_timeout:
@@ -57,7 +58,8 @@ const char* sentence(TransportErrc e) noexcept {
         case TransportErrc::bad_target_to_send:
             return "the request's target must begin with '/' and hold visible ASCII only; nothing was sent";
         case TransportErrc::bad_header_to_send:
-            return "a header of the request has a name that is no token or a control byte in its value; nothing "
+            return "a header of the request has a name that is no token or a control byte in its value; "
+                   "nothing "
                    "was sent";
         case TransportErrc::not_http:
             return "what came is not HTTP";

@@ -51,7 +51,8 @@ std::size_t Endpoint::expire(Time now) {
 
 TransportState::TransportState(asio::any_io_executor e, HttpTransportOptions o)
     : executor{std::move(e)}, options{std::move(o)} {
-    if (!options.tls.ca_file.empty()) tls();  // a wrong file is a wrong set-up: said now, not at the first request
+    if (!options.tls.ca_file.empty())
+        tls();  // a wrong file is a wrong set-up: said now, not at the first request
 }
 
 std::shared_ptr<Endpoint> TransportState::endpoint(const std::string& url, Time now) {
@@ -71,8 +72,8 @@ std::shared_ptr<Endpoint> TransportState::endpoint(const std::string& url, Time 
     return endpoints_.try_emplace(url, std::move(made)).first->second;
 }
 
-/// Called with the mutex held. Gives the endpoints to be looked through, and forgets those of backends that are
-/// gone: nobody uses them and nothing is kept in them.
+/// Called with the mutex held. Gives the endpoints to be looked through, and forgets those of backends that
+/// are gone: nobody uses them and nothing is kept in them.
 void TransportState::expire(Time now, std::vector<std::shared_ptr<Endpoint>>& found) {
     next_sweep_ = now + std::chrono::seconds{1};
     std::erase_if(endpoints_, [&](const auto& entry) {

@@ -44,10 +44,13 @@ class Running {
     RawClient connect() const { return RawClient{server->url()}; }
     std::string ask(const std::string& request) const { return connect().send(request).read_response(); }
 
-    std::unique_ptr<mock_llm::MockLlm> server{};
-
   private:
     asio::io_context io_{};
+
+  public:
+    std::unique_ptr<mock_llm::MockLlm> server{};  // goes before its loop
+
+  private:
     asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
     std::thread thread_{};
 };

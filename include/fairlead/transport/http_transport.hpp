@@ -3,8 +3,8 @@
 //     asio::io_context io;
 //     fairlead::HttpTransport http{io};
 //     fairlead::Balancer<fairlead::LeastConnections, fairlead::HttpTransport> balancer{backends, {}, http};
-//     fairlead::HttpRequest request{"POST", "/v1/chat/completions", body, {{"Content-Type", "application/json"}}};
-//     auto response = co_await balancer.async_send(request, asio::use_awaitable);
+//     fairlead::HttpRequest request{"POST", "/v1/chat/completions", body, {{"Content-Type",
+//     "application/json"}}}; auto response = co_await balancer.async_send(request, asio::use_awaitable);
 #pragma once
 
 #include <chrono>
@@ -35,7 +35,7 @@
 namespace fairlead {
 
 enum class TlsVerification : std::uint8_t {
-    full,                ///< the certificate must be trusted and name the host of the url
+    full,                 ///< the certificate must be trusted and name the host of the url
     none_which_is_unsafe  ///< any certificate will do: whoever stands between can read and change everything
 };
 
@@ -47,8 +47,8 @@ struct TlsOptions {
 /// What `async_probe` asks for and expects, where the backend's `health` says nothing else.
 struct ProbeOptions {
     std::string path{"/v1/models"};
-    int expected_status = 0;    ///< 100..599; 0: any 2xx
-    std::string contains{};     ///< the answer's body must contain this text
+    int expected_status = 0;  ///< 100..599; 0: any 2xx
+    std::string contains{};   ///< the answer's body must contain this text
 };
 
 struct HttpTransportOptions {
@@ -71,7 +71,8 @@ struct HttpTransportOptions {
 class HttpBody {
   public:
     HttpBody() = default;
-    explicit HttpBody(std::shared_ptr<detail::HttpExchange> exchange) noexcept : exchange_{std::move(exchange)} {}
+    explicit HttpBody(std::shared_ptr<detail::HttpExchange> exchange) noexcept
+        : exchange_{std::move(exchange)} {}
     HttpBody(HttpBody&& other) noexcept : exchange_{std::exchange(other.exchange_, nullptr)} {}
     HttpBody& operator=(HttpBody&& other) noexcept {
         std::swap(exchange_, other.exchange_);
@@ -79,12 +80,13 @@ class HttpBody {
     }
     ~HttpBody() { cancel(); }
 
-    /// Reads what has come, at least a byte: `void(std::error_code, std::size_t)`. `asio::error::eof` with 0 after
-    /// the complete body; every other error means that the body is broken, truncated or stalled. `buffer` must live
-    /// until then. One read at a time. Cancelled through the handler's slot or `cancel`: `Errc::cancelled`.
+    /// Reads what has come, at least a byte: `void(std::error_code, std::size_t)`. `asio::error::eof` with 0
+    /// after the complete body; every other error means that the body is broken, truncated or stalled.
+    /// `buffer` must live until then. One read at a time. Cancelled through the handler's slot or `cancel`:
+    /// `Errc::cancelled`.
     ///
-    /// A buffer of size 0 waits until there is something to read (now and then a moment too early), so that many
-    /// quiet streams need not hold a buffer each.
+    /// A buffer of size 0 waits until there is something to read (now and then a moment too early), so that
+    /// many quiet streams need not hold a buffer each.
     template <class Handler>
     void async_read(asio::mutable_buffer buffer, Handler handler) {
         const asio::any_io_executor fallback =
@@ -110,11 +112,11 @@ using SendCompletion = Completion<std::error_code, HttpResponse>;
 using OpenCompletion = Completion<std::error_code, HttpResponse, HttpBody>;
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
-                                            SendCompletion done);
+                                            const BackendConfig& backend, HttpRequest request,
+                                            Deadline deadline, SendCompletion done);
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request, Deadline deadline,
-                                            OpenCompletion done);
+                                            const BackendConfig& backend, HttpRequest request,
+                                            Deadline deadline, OpenCompletion done);
 
 HttpRequest probe_request(const ProbeOptions& expected);
 ProbeOptions probe_of(const TransportState& transport, const BackendConfig& backend);
@@ -142,29 +144,30 @@ struct ProbeHandler {
 
 /// Sends requests to backends over HTTP/1.1. Copies share their connections.
 ///
-/// A request goes to the backend's url with `/v1` and `/` taken off its end: "/v1/models" on "http://h:8000/v1/" is
-/// "/v1/models", on "http://h/base" "/base/v1/models". `Host`, `Content-Length` and, where the backend has a key,
-/// `Authorization: Bearer` are set here; what belongs to one connection only (`Connection` and what it names,
-/// `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `Expect`) is left out. A name that is no token
-/// or a value with CR, LF, NUL or another control byte is refused, and nothing is sent.
+/// A request goes to the backend's url with `/v1` and `/` taken off its end: "/v1/models" on
+/// "http://h:8000/v1/" is
+/// "/v1/models", on "http://h/base" "/base/v1/models". `Host`, `Content-Length` and, where the backend has a
+/// key, `Authorization: Bearer` are set here; what belongs to one connection only (`Connection` and what it
+/// names, `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `Expect`) is left out. A
+/// name that is no token or a value with CR, LF, NUL or another control byte is refused, and nothing is sent.
 ///
-/// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS); `timeout` for the
-/// backend to take the request, and again from then to the response's head; `first_byte_timeout` from the head to
-/// the body; `idle_timeout` between two pieces, while somebody waits for one; `total_timeout`; and the call's
-/// deadline (`Errc::deadline_passed`).
+/// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS); `timeout`
+/// for the backend to take the request, and again from then to the response's head; `first_byte_timeout` from
+/// the head to the body; `idle_timeout` between two pieces, while somebody waits for one; `total_timeout`;
+/// and the call's deadline (`Errc::deadline_passed`).
 ///
-/// Idle connections are used again, the latest first. One that the backend has closed meanwhile is noticed before
-/// anything is sent, and replaced. When one breaks while it is used again and not a byte of the response has come, the request is sent once
-/// more over a new connection if that cannot do it twice: the method is idempotent (GET, HEAD, PUT, DELETE, OPTIONS,
-/// TRACE) or the request was not sent completely. Else `TransportErrc::closed_before_response`, and it is for the
-/// balancer's retry rules to decide. An idle connection holds no pending operation, so it does
-/// not keep the loop running; what has expired is closed when the transport is next used.
+/// Idle connections are used again, the latest first. One that the backend has closed meanwhile is noticed
+/// before anything is sent, and replaced. When one breaks while it is used again and not a byte of the
+/// response has come, the request is sent once more over a new connection if that cannot do it twice: the
+/// method is idempotent (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) or the request was not sent completely. Else
+/// `TransportErrc::closed_before_response`, and it is for the balancer's retry rules to decide. An idle
+/// connection holds no pending operation, so it does not keep the loop running; what has expired is closed
+/// when the transport is next used.
 ///
 /// Threads: any, on an executor run by any number of threads. Handlers are called exactly once, through their
-/// associated executor, never inside the initiating function. A handler's cancellation slot closes the connection
-/// at once and completes with `Errc::cancelled`.
-/// Errors: `TransportErrc`, `Errc::cancelled`, `Errc::deadline_passed`. The constructor throws `std::system_error` when
-/// `ca_file` cannot be read.
+/// associated executor, never inside the initiating function. A handler's cancellation slot closes the
+/// connection at once and completes with `Errc::cancelled`. Errors: `TransportErrc`, `Errc::cancelled`,
+/// `Errc::deadline_passed`. The constructor throws `std::system_error` when `ca_file` cannot be read.
 class HttpTransport {
   public:
     using Request = HttpRequest;
@@ -189,8 +192,8 @@ class HttpTransport {
         begin<detail::OpenCompletion>(backend, std::move(request), deadline, std::move(handler));
     }
 
-    /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as expected; a
-    /// status that is not expected counts as `server_error` unless it says something else.
+    /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as
+    /// expected; a status that is not expected counts as `server_error` unless it says something else.
     template <class Handler>
     void async_probe(const BackendConfig& backend, Deadline deadline, Handler handler) {
         auto expected = detail::probe_of(*state_, backend);
@@ -199,8 +202,8 @@ class HttpTransport {
                    detail::ProbeHandler<Handler>{std::move(handler), get_executor(), std::move(expected)});
     }
 
-    /// What an exchange's end means. `Retry-After` of a 429 or 503 is read in seconds or as a date, which counts from
-    /// the response's `Date`, without one from the system's clock.
+    /// What an exchange's end means. `Retry-After` of a 429 or 503 is read in seconds or as a date, which
+    /// counts from the response's `Date`, without one from the system's clock.
     static Outcome outcome(std::error_code error, const HttpResponse& response);
 
     /// Connections that wait for a request now, over all backends.

@@ -55,8 +55,10 @@ class Completion {
         void run(bool at_once, Args... args) override {
             auto executor = std::move(work);
             // The slot is cleared where the handler runs: only there may its owner emit.
-            auto call = [handler = std::move(handler), results = std::tuple<Args...>{std::move(args)...}]() mutable {
-                if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) slot.clear();
+            auto call = [handler = std::move(handler),
+                         results = std::tuple<Args...>{std::move(args)...}]() mutable {
+                if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
+                    slot.clear();
                 std::apply([&](auto&... each) { std::move(handler)(std::move(each)...); }, results);
             };
             if (at_once) {

@@ -77,6 +77,18 @@ asio::any_io_executor default_executor(Transport& transport) {
     }
 }
 
+/// The handler's executor, where it can do what an operation's steps need (timers, posting): a future's
+/// cannot, and is completed from wherever the operation runs.
+template <class Handler>
+asio::any_io_executor executor_of(const Handler& handler, const asio::any_io_executor& fallback) {
+    using Associated = asio::associated_executor_t<Handler, asio::any_io_executor>;
+    if constexpr (std::is_constructible_v<asio::any_io_executor, Associated>) {
+        return asio::any_io_executor{asio::get_associated_executor(handler, fallback)};
+    } else {
+        return fallback;
+    }
+}
+
 /// Runs one request's exchange over an asynchronous transport. `Derived` says what a try is (`try_on(lease)`)
 /// and what completing means (`complete(...)`, `give_up(error, wait)`).
 ///
@@ -94,9 +106,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
           request_{std::move(request)},
           criteria_{std::move(criteria)},
           exchange_{core, criteria_.view(), options},
-          executor_{asio::prefer(
-              asio::any_io_executor{asio::get_associated_executor(handler, default_executor(transport))},
-              asio::execution::outstanding_work.tracked)},
+          executor_{asio::prefer(executor_of(handler, default_executor(transport)),
+                                 asio::execution::outstanding_work.tracked)},
           slot_{asio::get_associated_cancellation_slot(handler)},
           handler_{std::move(handler)} {}
 

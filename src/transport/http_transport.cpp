@@ -1,0 +1,73 @@
+// The transport's face: making one, probes, and what an exchange's end means.
+#include <fairlead/transport/http_transport.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include <asio/error.hpp>
+
+#include "http_date.hpp"
+#include "transport_state.hpp"
+
+namespace fairlead {
+
+HttpTransport::HttpTransport(asio::any_io_executor executor, HttpTransportOptions options)
+    : state_{std::make_shared<detail::TransportState>(std::move(executor), std::move(options))} {}
+
+asio::any_io_executor HttpTransport::get_executor() const { return state_->executor; }
+
+std::size_t HttpTransport::idle_connections() const {
+    return state_->idle_connections(std::chrono::steady_clock::now());
+}
+
+Outcome HttpTransport::outcome(std::error_code error, const HttpResponse& response) {
+    if (!error) {
+        auto outcome = Outcome::from_status(response.status);
+        if (response.status == 429 || response.status == 503) {
+            using std::chrono::system_clock;
+            const auto now = std::chrono::time_point_cast<std::chrono::seconds>(system_clock::now());
+            outcome.retry_after = detail::retry_after(response.headers, now);
+        }
+        return outcome;
+    }
+    if (error == make_error_code(Errc::cancelled) || error == asio::error::operation_aborted) {
+        return Outcome::cancelled;
+    }
+    if (is_timeout(error)) return Outcome::timeout;
+    // Not the backend's fault, and the next backend would fare no better.
+    for (const auto ours : {TransportErrc::bad_method, TransportErrc::bad_target_to_send,
+                            TransportErrc::bad_header_to_send, TransportErrc::response_too_large}) {
+        if (error == make_error_code(ours)) return Outcome::client_error;
+    }
+    return Outcome::connect_error;
+}
+
+namespace detail {
+
+HttpRequest probe_request(const ProbeOptions& expected) { return {"GET", expected.path}; }
+
+ProbeOptions probe_of(const TransportState& transport, const BackendConfig& backend) {
+    ProbeOptions expected = transport.options.probe;
+    if (backend.health.path) expected.path = *backend.health.path;
+    if (backend.health.expected_status) expected.expected_status = *backend.health.expected_status;
+    if (backend.health.body_contains) expected.contains = *backend.health.body_contains;
+    return expected;
+}
+
+Outcome judge_probe(const ProbeOptions& expected, std::error_code error, const HttpResponse& response) {
+    auto outcome = HttpTransport::outcome(error, response);
+    if (error) return outcome;
+    const int status = response.status;
+    const bool good = (expected.expected_status == 0 ? status >= 200 && status < 300
+                                                     : status == expected.expected_status) &&
+                      response.body.find(expected.contains) != std::string::npos;
+    if (good) {
+        outcome.kind = Outcome::success;
+    } else if (outcome.kind == Outcome::success) {
+        outcome.kind = Outcome::server_error;
+    }
+    return outcome;
+}
+
+}  // namespace detail
+}  // namespace fairlead
