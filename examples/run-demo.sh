@@ -97,9 +97,9 @@ client() {
 "$root/cmake/install-packages.sh" demo
 echo "Building the gateway, the stand-in servers and the load client in build/demo ..."
 {
-    cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_TESTS=OFF
-    cmake --build "$build" --parallel "$(nproc)" \
-        --target fairlead-gateway fairlead-mock-llm fairlead-demo-client
+    cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_TESTS=OFF &&
+        cmake --build "$build" --parallel "$(nproc)" \
+            --target fairlead-gateway fairlead-mock-llm fairlead-demo-client
 } >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     exit 1

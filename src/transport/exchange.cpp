@@ -20,9 +20,13 @@ namespace {
 
 Time now() noexcept { return std::chrono::steady_clock::now(); }
 
+/// What is wrong with us (no descriptors, no memory) keeps the system's own words.
 std::error_code connect_error(std::error_code error) noexcept {
-    return error == asio::error::connection_refused ? TransportErrc::connection_refused
-                                                    : TransportErrc::unreachable;
+    if (error == asio::error::connection_refused) return TransportErrc::connection_refused;
+    if (error == asio::error::connection_reset) return TransportErrc::connection_reset;
+    const bool unreachable = error == asio::error::host_unreachable ||
+                             error == asio::error::network_unreachable || error == asio::error::timed_out;
+    return unreachable ? make_error_code(TransportErrc::unreachable) : error;
 }
 
 }  // namespace
@@ -83,8 +87,7 @@ void Exchange::cancel() {
     });
 }
 
-// --- connecting
-// -----------------------------------------------------------------------------------------------
+// --- connecting ---
 
 void Exchange::begin() {
     if (phase_ == Phase::done) return;
@@ -136,8 +139,7 @@ void Exchange::on_connected(std::error_code error) {
         }));
 }
 
-// --- the request
-// ----------------------------------------------------------------------------------------------
+// --- the request ---
 
 void Exchange::write() {
     phase_ = Phase::head;
@@ -188,8 +190,7 @@ void Exchange::send_again() {
     begin();
 }
 
-// --- the end
-// --------------------------------------------------------------------------------------------------
+// --- the end ---
 
 /// The response is complete. `clean`: nothing came behind it.
 void Exchange::message_done(bool clean) {
@@ -238,8 +239,7 @@ void Exchange::close() {
     if (connection_) connection_->close();
 }
 
-// --- time
-// -----------------------------------------------------------------------------------------------------
+// --- time ---
 
 void Exchange::limit(Duration wait, std::error_code why) {
     limit_at_ = Deadline::in(wait, now()).at;

@@ -130,8 +130,7 @@ void Exchange::on_read_error(std::error_code error) {
     complete_read(asio::error::eof, 0);
 }
 
-// --- pieces
-// ---------------------------------------------------------------------------------------------------
+// --- pieces ---
 
 void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
     asio::dispatch(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
@@ -200,8 +199,7 @@ void Exchange::complete_read(std::error_code error, std::size_t size) {
     if (read_) read_.dispatch(error, size);
 }
 
-// --- making one
-// -----------------------------------------------------------------------------------------------
+// --- making one ---
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
                                             const BackendConfig& backend, HttpRequest request,

@@ -93,6 +93,8 @@ struct HttpParser::State {
     // --- the head ---
 
     std::size_t read_head(std::span<const char> input) {
+        // One byte over the limit at most, so that the same limit strikes however the bytes come.
+        input = input.first(std::min(input.size() - 1, limits.max_head_bytes - head_bytes) + 1);
         std::error_code refused;
         const std::size_t size = scanner.scan(input, refused);
         if (size > 0 || refused) began = true;
@@ -102,10 +104,10 @@ struct HttpParser::State {
             error = meaning_of(result);
         } else if (refused) {
             error = refused;
-        } else if (head_bytes > limits.max_head_bytes) {
-            error = TransportErrc::head_too_large;
         } else if (headers.size() > limits.max_headers) {
             error = TransportErrc::too_many_headers;
+        } else if (head_bytes > limits.max_head_bytes) {
+            error = TransportErrc::head_too_large;
         } else if (scanner.done()) {
             error = head_done ? check_head() : make_error_code(TransportErrc::bad_start_line);
         }

@@ -1,4 +1,4 @@
-// expect: build
+// expect: strategy\.build\(candidates\)[^ ]* (is|would be) invalid
 #include <fairlead/strategies/strategy.hpp>
 
 struct Wrong {

@@ -1,4 +1,4 @@
-// expect: (S::name|'name'|Wrong::name)
+// expect: S::name.* (is|would be) invalid
 #include <fairlead/strategies/strategy.hpp>
 
 struct Wrong {

@@ -108,6 +108,16 @@ TEST_CASE("four of ten requests failing is not more than half") {
     }
 }
 
+/// Whether 40 failures in a row, after `completed` requests, exceed the ratio.
+bool fails_at_once(FailureRatio& ratio, Time now, std::uint32_t completed, std::uint32_t failed,
+                   const Options& options) {
+    for (std::uint32_t i = 1; i <= 40; ++i) {
+        ratio.sample(now + 10ms * i, completed + i, failed + i, options);
+        if (ratio.exceeded(now + 10ms * i, options)) return true;
+    }
+    return false;
+}
+
 TEST_CASE("old failures do not count, and a long healthy past does not hide new ones") {
     Options options;
     FailureRatio ratio;
@@ -115,16 +125,27 @@ TEST_CASE("old failures do not count, and a long healthy past does not hide new 
     CHECK_FALSE(ratio.exceeded(at(19ms), options));
     ratio.sample(at(15s), 20, 20, options);  // the nineteen are 15 s old
     CHECK_FALSE(ratio.exceeded(at(15s), options));
-    // A million successes later, everything fails.
-    std::uint32_t failures = 0;
-    bool exceeded = false;
-    for (std::uint32_t i = 1; i <= 30 && !exceeded; ++i) {
-        failures = i;
-        ratio.sample(at(100s + 10ms * i), 1'000'020 + i, 20 + i, options);
-        exceeded = ratio.exceeded(at(100s + 10ms * i), options);
+    // A million successes over 85 s, and then everything fails: 118,000 of them are within the window, and
+    // hide the failures until they are as many.
+    CHECK_FALSE(fails_at_once(ratio, at(100s), 1'000'020, 20, options));
+    // Ten successes in 85 s hide nothing.
+    FailureRatio quiet;
+    quiet.reset(at(0s), 0, 0);
+    CHECK(fails_at_once(quiet, at(85s), 10, 0, options));
+}
+
+TEST_CASE("successes just before the first failures count") {
+    // 30 in the last 9 s, then 11 failures of 20: 11 of 50.
+    Options options;
+    FailureRatio ratio;
+    ratio.reset(at(0s), 0, 0);
+    std::uint32_t completed = 30;
+    std::uint32_t failed = 0;
+    for (int i = 0; i < 20; ++i) {
+        ++completed;
+        if (i % 2 == 0 || i == 19) ratio.sample(at(9s + 10ms * i), completed, ++failed, options);
+        CHECK_FALSE(ratio.exceeded(at(9s + 10ms * i), options));
     }
-    CHECK(exceeded);
-    CHECK(failures == 20);
 }
 
 TEST_CASE("a ratio of one turns it off") {

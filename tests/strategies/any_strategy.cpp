@@ -70,13 +70,45 @@ TEST_CASE("the strategy changes under traffic, by kind or by value") {
     CHECK(figures(balancer, "b0").in_flight == 0);
 }
 
+/// The same generator, the same place, the same picks.
+template <class S>
+void check_same(const Candidates& candidates) {
+    Picks<S> direct{candidates};
+    Picks<AnyStrategy> any{candidates, S{}};
+    CHECK(any.strategy.current_name() == S::name);
+    CHECK(any.strategy.needs().latency == needs_of(S{}).latency);
+    CHECK(any.strategy.needs().all_members == needs_of(S{}).all_members);
+    CHECK(any.strategy.needs().preference == needs_of(S{}).preference);
+    for (int i = 0; i < 100; ++i) {
+        const std::string key = "key" + std::to_string(i);
+        const auto attempt = static_cast<std::uint32_t>(i % 3);
+        REQUIRE(direct({.key = key}, attempt) == any({.key = key}, attempt));
+    }
+}
+
 TEST_CASE("a run-time strategy picks what the strategy itself would") {
-    const Candidates candidates{std::vector<std::uint32_t>{1, 2, 3}};
-    Picks<WeightedRoundRobin> direct{candidates};
-    Picks<AnyStrategy> any{candidates, WeightedRoundRobin{}};
-    for (int i = 0; i < 100; ++i) CHECK(direct() == any());
-    CHECK(AnyStrategy{ConsistentHash{}}.needs().all_members);
-    CHECK(AnyStrategy{ResponseTime{}}.needs().latency);
+    Candidates candidates{std::vector<std::uint32_t>{1, 2, 3, 5, 5}};
+    for (std::size_t i = 0; i < 5; ++i) {
+        candidates.set_in_flight(i, static_cast<std::uint32_t>(i));
+        candidates.account(i).tokens.store(static_cast<std::int64_t>(900 - 100 * i),
+                                           std::memory_order_relaxed);
+        candidates.account(i).slowness.store(i < 3 ? 4.0F : 1.0F, std::memory_order_relaxed);
+    }
+    check_same<RoundRobin>(candidates);
+    check_same<WeightedRoundRobin>(candidates);
+    check_same<LeastConnections>(candidates);
+    check_same<Random>(candidates);
+    check_same<ConsistentHash>(candidates);
+    check_same<ResponseTime>(candidates);
+    check_same<WeightedRandom>(candidates);
+    check_same<LeastTokens>(candidates);
+}
+
+TEST_CASE("a table that another strategy built is no undefined behaviour") {
+    const Candidates candidates{std::vector<std::uint32_t>{1, 2}};
+    Picks<AnyStrategy> picks{candidates, WeightedRoundRobin{}};
+    picks.strategy = ConsistentHash{};
+    CHECK(picks() == 0);
 }
 
 }  // namespace

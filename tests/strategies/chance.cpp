@@ -113,4 +113,47 @@ TEST_CASE("beyond 64 candidates three draws by weight avoid the loaded") {
     CHECK(free / 10'000.0 == Approx(0.271).margin(0.03));
 }
 
+TEST_CASE("ties are broken evenly") {
+    Candidates candidates{std::vector<std::uint32_t>(64, 1)};
+    std::vector<std::size_t> tied;
+    for (std::size_t i = 0; i < 64; ++i) {
+        const bool idle = i == 0 || i == 63 || i % 7 == 3;
+        candidates.set_in_flight(i, idle ? 0 : 1);
+        if (idle) tied.push_back(i);
+    }
+    Picks<LeastConnections> picks{candidates, {}, 17};
+    std::vector<std::uint64_t> all(64, 0);
+    for (int i = 0; i < 100'000; ++i) ++all[picks()];
+    std::vector<std::uint64_t> counts;
+    for (const auto i : tied) counts.push_back(all[i]);
+    const std::vector<double> expected(tied.size(), 100'000.0 / static_cast<double>(tied.size()));
+    CHECK(chi_square(expected, counts) < chi_square_limit(tied.size()));
+}
+
+TEST_CASE("beyond 64 candidates two strong backends among many weak ones get their share") {
+    // 2 of weight 1,000 and 98 of weight 1: their share is 2000 / 2098 of 1,049 requests held, 500 each.
+    // Three uniform draws would look at one of them in 6 % of picks.
+    Candidates candidates;
+    for (int i = 0; i < 98; ++i) candidates.add("weak-" + std::to_string(i), 1, 10'000);
+    candidates.add("strong-0", 1000, 10'000);
+    candidates.add("strong-1", 1000, 10'000);
+    Picks<LeastConnections> picks{candidates};
+    std::vector<std::uint32_t> held(100, 0);
+    for (int q = 0; q < 1049; ++q) {
+        const auto chosen = picks();
+        candidates.set_in_flight(chosen, ++held[chosen]);
+    }
+    CHECK(held[98] > 450);
+    CHECK(held[99] > 450);
+}
+
+TEST_CASE("when nobody can take a request, a pick is still one of the candidates") {
+    for (const std::size_t n : {std::size_t{1}, std::size_t{5}, std::size_t{64}, std::size_t{65}}) {
+        Candidates candidates{std::vector<std::uint32_t>(n, 2)};
+        for (std::size_t i = 0; i < n; ++i) candidates.set_in_flight(i, 1000);
+        Picks<LeastConnections> picks{candidates};
+        for (int i = 0; i < 100; ++i) REQUIRE(picks() < n);
+    }
+}
+
 }  // namespace

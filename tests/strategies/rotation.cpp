@@ -5,8 +5,13 @@
 #include <fairlead/strategies/round_robin.hpp>
 #include <fairlead/strategies/weighted_round_robin.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <numeric>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -57,6 +62,9 @@ TEST_CASE("the turns of weighted_round_robin are never a whole turn off") {
     one_heavy[0] = 100;
     check_schedule(one_heavy);
     Rng rng{4};
+    std::vector<std::uint32_t> many(10'000);
+    for (auto& weight : many) weight = 1 + rng.below(65'535);
+    check_schedule(many);
     for (int i = 0; i < 60; ++i) {
         std::vector<std::uint32_t> weights(1 + rng.below(i % 10 == 0 ? 300 : 20));
         for (auto& weight : weights) weight = 1 + rng.below(rng.below(2) == 0 ? 10 : 1000);
@@ -64,25 +72,49 @@ TEST_CASE("the turns of weighted_round_robin are never a whole turn off") {
     }
 }
 
-TEST_CASE(
-    "weights that do not fit a period are rounded, nobody loses all turns, and the error is below one turn") {
+/// What `turns_of` promises of weights that are too many or too unlike for a period.
+void check_rounding(const std::vector<std::uint32_t>& weights) {
+    const auto turns = detail::turns_of(weights);
+    const auto n = static_cast<std::uint64_t>(weights.size());
+    std::uint64_t most = 65'536;
+    while (most < 16 * n) most *= 2;
+    const auto period = std::accumulate(turns.begin(), turns.end(), std::uint64_t{0});
+    const auto sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
+    CHECK(period <= most);
+    CHECK(*std::min_element(turns.begin(), turns.end()) >= 1);
+    const bool all_deserve_one = *std::min_element(weights.begin(), weights.end()) * most >= sum;
+    double above = 0;  // the most that somebody has above what it deserves, in turns
+    double below = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const double due =
+            static_cast<double>(weights[i]) * static_cast<double>(period) / static_cast<double>(sum);
+        above = std::max(above, turns[i] - due);
+        below = std::max(below, (all_deserve_one ? due : due * 15 / 16) - turns[i]);
+    }
+    CHECK(above <= 1.0);
+    CHECK(below < 1.0);
+}
+
+TEST_CASE("weights that do not fit a period are rounded to the longest, nobody losing all its turns") {
+    // Within one turn of what is due; where turns beyond their due went to the lightest, the others are up to
+    // 1/16 and one turn short.
     Rng rng{5};
     for (const std::size_t n : {std::size_t{2}, std::size_t{100}, std::size_t{10'000}}) {
         std::vector<std::uint32_t> weights(n);
-        double sum = 0;
-        for (auto& weight : weights) sum += weight = 30'000 + rng.below(35'536);
-        const auto turns = detail::turns_of(weights);
-        double period = 0;
-        for (const auto turn : turns) period += turn;
-        CHECK(period <= std::max(65'536.0, 16.0 * 16'384));
-        for (std::size_t i = 0; i < n; ++i) {
-            CHECK(turns[i] >= 1);
-            CHECK(std::abs(turns[i] - weights[i] / sum * period) < 1.0);
-        }
+        for (auto& weight : weights) weight = 30'000 + rng.below(35'536);
+        check_rounding(weights);
     }
-    std::vector<std::uint32_t> extreme(200, 1);
-    extreme[0] = 65'535;
-    for (const auto turn : detail::turns_of(extreme)) CHECK(turn >= 1);
+    // Some heavy, the others entitled to less than a turn.
+    for (const auto& [heavy, light] : {std::pair{1, 200}, {2, 100}, {10, 4000}, {2000, 2096}, {5000, 5000}}) {
+        std::vector<std::uint32_t> weights(static_cast<std::size_t>(heavy + light), 1);
+        std::fill_n(weights.begin() + light / 2, heavy, 65'535);
+        check_rounding(weights);
+    }
+    for (int i = 0; i < 30; ++i) {
+        std::vector<std::uint32_t> weights(2 + rng.below(3000));
+        for (auto& weight : weights) weight = 1 + rng.below(1U << rng.below(17)) % 65'535;
+        check_rounding(weights);
+    }
 }
 
 TEST_CASE("a thread strays by less than two turns over any window, wherever it starts") {
@@ -94,7 +126,8 @@ TEST_CASE("a thread strays by less than two turns over any window, wherever it s
         std::vector<double> count(4, 0);
         for (int k = 1; k <= 60; ++k) {
             ++count[picks()];
-            for (std::size_t i = 0; i < 4; ++i) CHECK(std::abs(count[i] - k * static_cast<double>(weights[i]) / 10.0) < 2.0);
+            for (std::size_t i = 0; i < 4; ++i)
+                CHECK(std::abs(count[i] - k * static_cast<double>(weights[i]) / 10.0) < 2.0);
         }
     }
 }

@@ -54,6 +54,7 @@ class Roster {
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
+        reset_ratio(*backend, now);
         if (!first) begin_warming(*backend, now);
         if (free_ids_.empty()) {
             free_ids_.reserve(by_id_.size() + 1);
@@ -333,12 +334,17 @@ class Roster {
 
     void findings_changed(LiveBackend& backend, Time now) {
         backend.consecutive.store(0, std::memory_order_relaxed);
-        backend.failure_ratio.reset();
+        reset_ratio(backend, now);
         backend.ejection_refused = false;
         change_epoch(backend);
         note_due(backend);
         show(backend, now);
         changed_ = true;
+    }
+
+    static void reset_ratio(LiveBackend& backend, Time now) noexcept {
+        backend.failure_ratio.reset(now, static_cast<std::uint32_t>(total_completed(backend)),
+                                    backend.failed.load(std::memory_order_relaxed));
     }
 
     void forget_findings(LiveBackend& backend, Time now) {

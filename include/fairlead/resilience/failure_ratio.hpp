@@ -4,6 +4,7 @@
 // in a row often enough, and spoils most of what it is given.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,10 +15,8 @@
 namespace fairlead {
 
 /// A sliding window of `failure_ratio_window`, in 10 buckets: counts reach back between 0.9 of the window and
-/// all of it. Fed with cumulative counters at each failure, so that a success costs nothing.
-///
-/// When nothing failed for a whole window it begins anew with the failure: what succeeded before that says
-/// nothing about now.
+/// all of it. Fed with cumulative counters at each failure, so that a success costs nothing; what succeeded
+/// between two failures further apart than the window is taken to be spread evenly over that time.
 ///
 /// Threads: needs the caller's mutex. No allocation; O(1).
 class FailureRatio {
@@ -25,22 +24,27 @@ class FailureRatio {
     /// A request failed; `completed` and `failed` count all requests ever, this one included, modulo 2^32.
     void sample(Time now, std::uint32_t completed, std::uint32_t failed, const Options& options) noexcept {
         const std::int64_t tick = tick_of(now, options);
-        if (!started_ || tick - newest().tick >= buckets) {
+        if (count_ == 0 || tick - newest().tick >= buckets) {
+            // Of the requests since the last sample, those that the window holds if they came evenly.
+            const std::uint32_t since = completed - 1 - completed_;
+            const auto gap = std::max<double>(1.0, static_cast<double>((now - sampled_).count()));
+            const double held =
+                std::min(1.0, static_cast<double>(options.failure_ratio_window.count()) / gap);
             first_ = 0;
             count_ = 0;
-            started_ = true;
-            push({tick, completed - 1, failed - 1});
+            push({tick, completed - 1 - static_cast<std::uint32_t>(held * since), failed - 1});
         } else if (tick > newest().tick) {
             push({tick, completed_, failed_});
         }
         while (count_ > 1 && ring_[first_].tick <= tick - buckets) pop();
         completed_ = completed;
         failed_ = failed;
+        sampled_ = now;
     }
 
     /// Whether more than `failure_ratio` of at least `failure_ratio_requests` failed, as of the last sample.
     bool exceeded(Time now, const Options& options) const noexcept {
-        if (!started_ || options.failure_ratio >= 1.0) return false;
+        if (options.failure_ratio >= 1.0) return false;
         const std::int64_t oldest = tick_of(now, options) - buckets;
         for (std::size_t i = 0; i < count_; ++i) {
             const Bucket& from = ring_[(first_ + i) % ring_.size()];
@@ -53,7 +57,14 @@ class FailureRatio {
         return false;
     }
 
-    void reset() noexcept { *this = FailureRatio{}; }
+    /// Begins anew at `now`, with the counters as they are: the backend is another one now, or its state
+    /// changed.
+    void reset(Time now, std::uint32_t completed, std::uint32_t failed) noexcept {
+        *this = FailureRatio{};
+        sampled_ = now;
+        completed_ = completed;
+        failed_ = failed;
+    }
 
   private:
     static constexpr std::int64_t buckets = 10;
@@ -85,7 +96,7 @@ class FailureRatio {
     std::size_t count_ = 0;
     std::uint32_t completed_ = 0;
     std::uint32_t failed_ = 0;
-    bool started_ = false;
+    Time sampled_{};
 };
 
 }  // namespace fairlead

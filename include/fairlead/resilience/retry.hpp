@@ -50,7 +50,7 @@ namespace detail {
 constexpr Duration back_off_limit(std::uint32_t again, const Options& options) noexcept {
     Duration limit = options.back_off_base;
     for (; again > 0 && limit > Duration::zero() && limit < options.back_off_max; --again) {
-        // Halving the bound, not doubling the value: no overflow, whatever the options.
+        // Compared with half the bound before it doubles: no overflow, whatever the options.
         limit = limit > options.back_off_max / 2 ? options.back_off_max : limit * 2;
     }
     return std::min(limit, options.back_off_max);

@@ -4,6 +4,7 @@
 // bear least, and what was a slow minute becomes an outage.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -30,14 +31,16 @@ class RetryBudget {
     /// is spent. Throws std::bad_alloc.
     bool take(Time now, std::uint64_t requests, const Options& options) {
         const Duration window = options.retry_budget_window;
-        while (!least_.empty() && now - least_.front().at >= window) least_.pop_front();
+        latest_ = std::max(latest_, now);  // callers read the clock before they take the mutex
+        while (!least_.empty() && latest_ - least_.front().at >= window) least_.pop_front();
         const double here =
             static_cast<double>(retries_) - options.retry_budget_ratio * static_cast<double>(requests);
         const double least = least_.empty() || here < least_.front().value ? here : least_.front().value;
+        if (options.retry_budget_ratio <= 0 && options.retry_budget_min <= 0) return false;
         const double allowance = options.retry_budget_min * std::chrono::duration<double>(window).count();
         if (here + 1 - least > allowance + 1e-9) return false;
         while (!least_.empty() && least_.back().value >= here) least_.pop_back();
-        least_.push_back({now, here});
+        least_.push_back({latest_, here});
         ++retries_;
         return true;
     }
@@ -48,6 +51,7 @@ class RetryBudget {
         double value;  // j - ratio R_j
     };
 
+    Time latest_{};
     std::uint64_t retries_ = 0;
     std::deque<Point> least_;  // rising values: the front is the window's least
 };

@@ -161,8 +161,13 @@ inline AnyStrategy::Table AnyStrategy::build(std::span<const Candidate> candidat
 template <std::size_t I>
 std::size_t AnyStrategy::pick_as(const Table& table, std::span<const Candidate> candidates,
                                  Pick& pick) const noexcept {
-    // Both hold alternative I: `build` made the table from this strategy.
-    return std::get_if<I>(&strategy_)->pick(*std::get_if<I>(&table.table_), candidates, pick);
+    // Both hold alternative I: `build` made the table from this strategy. The check costs one comparison and
+    // makes a mistake there a poor choice, which the balancer looks at anyway, and no undefined behaviour.
+    const auto* strategy = std::get_if<I>(&strategy_);
+    const auto* held = std::get_if<I>(&table.table_);
+    if (strategy == nullptr || held == nullptr) [[unlikely]]
+        return 0;
+    return strategy->pick(*held, candidates, pick);
 }
 
 inline std::size_t AnyStrategy::pick(const Table& table, std::span<const Candidate> candidates,

@@ -3,8 +3,8 @@
 //     asio::io_context io;
 //     fairlead::HttpTransport http{io};
 //     fairlead::Balancer<fairlead::LeastConnections, fairlead::HttpTransport> balancer{backends, {}, http};
-//     fairlead::HttpRequest request{"POST", "/v1/chat/completions", body, {{"Content-Type",
-//     "application/json"}}}; auto response = co_await balancer.async_send(request, asio::use_awaitable);
+//     fairlead::HttpRequest request{"POST", "/v1/chat/completions", R"({"model": "qwen", "messages": []})"};
+//     auto response = co_await balancer.async_send(request, asio::use_awaitable);
 #pragma once
 
 #include <chrono>
@@ -144,12 +144,12 @@ struct ProbeHandler {
 
 /// Sends requests to backends over HTTP/1.1. Copies share their connections.
 ///
-/// A request goes to the backend's url with `/v1` and `/` taken off its end: "/v1/models" on
-/// "http://h:8000/v1/" is
-/// "/v1/models", on "http://h/base" "/base/v1/models". `Host`, `Content-Length` and, where the backend has a
-/// key, `Authorization: Bearer` are set here; what belongs to one connection only (`Connection` and what it
-/// names, `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `Expect`) is left out. A
-/// name that is no token or a value with CR, LF, NUL or another control byte is refused, and nothing is sent.
+/// A request goes to the backend's url with `/v1` and `/` taken off its end: "/v1/models" goes to
+/// "/v1/models" on "http://h:8000/v1/", and to "/base/v1/models" on "http://h/base". `Host`, `Content-Length`
+/// and, where the backend has a key, `Authorization: Bearer` are set here; what belongs to one connection
+/// only (`Connection` and what it names, `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`,
+/// `Upgrade`, `Expect`) is left out. A name that is no token or a value with CR, LF, NUL or another control
+/// byte is refused, and nothing is sent.
 ///
 /// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS); `timeout`
 /// for the backend to take the request, and again from then to the response's head; `first_byte_timeout` from

@@ -141,8 +141,8 @@ class Pace {
         const double more_done = static_cast<std::int32_t>(done - counted_);  // racing reads: may be below 0
         const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
 
-        // Where requests are few, evidence must last longer, or every backend always looks unknown. With rate r
-        // and time constant tau the faded count is r tau, so the tau that gives 20 is 20 tau / count. The
+        // Where requests are few, evidence must last longer, or every backend always looks unknown. With rate
+        // r and time constant tau the faded count is r tau, so the tau that gives 20 is 20 tau / count. The
         // pool's count for each backend, not this one's: that one was slow and gets little must not be held
         // against it for longer.
         const double tau = ticks_of(options.latency_tau);
