@@ -1,20 +1,6 @@
-# llhttp: target llhttp::llhttp. Tried in turn: llhttp's own CMake package, a packaged library (libllhttp-dev), and
-# the C sources that Debian 12's node-llhttp installs. Of the last, LLHTTP_SOURCES lists the files: whoever needs them
-# compiles them in, and the target has their header only. Otherwise LLHTTP_LIBRARY says what to link.
+# llhttp: target llhttp::llhttp. Either an installed library (libllhttp-dev), which LLHTTP_LIBRARY then names; or the C
+# sources that Debian 12's node-llhttp installs: LLHTTP_SOURCES then lists them, to be compiled into whoever needs them.
 set(LLHTTP_SOURCES "")
-find_package(llhttp CONFIG QUIET)
-foreach(packaged llhttp::llhttp llhttp::llhttp_shared llhttp::llhttp_static)
-    if(TARGET ${packaged})
-        if(NOT TARGET llhttp::llhttp)
-            add_library(llhttp::llhttp INTERFACE IMPORTED)
-            target_link_libraries(llhttp::llhttp INTERFACE ${packaged})
-        endif()
-        set(llhttp_FOUND TRUE)
-        set(LLHTTP_LIBRARY llhttp)
-        return()
-    endif()
-endforeach()
-
 find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/include/llhttp)
 find_library(LLHTTP_LIBRARY llhttp)
 find_path(LLHTTP_SOURCE_DIR llhttp.c PATHS /usr/share/llhttp NO_DEFAULT_PATH)

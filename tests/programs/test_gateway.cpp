@@ -1,6 +1,7 @@
 // The gateway before stand-in backends: what passes, what is refused, who is cancelled.
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -369,6 +370,7 @@ TEST_CASE("a backend killed under load fails no request") {
 }
 
 TEST_CASE("told to stop, the gateway lets a stream end and takes no new connection") {
+    std::promise<void> drained;  // before the world, whose loop keeps it
     World world;
     mock_llm::Options options;
     options.name = "a";
@@ -382,10 +384,10 @@ TEST_CASE("told to stop, the gateway lets a stream end and takes no new connecti
     client.send(post(chat, hello_stream));
     REQUIRE(world.eventually([&] { return world.in_flight() == 1; }));
 
-    std::atomic<bool> drained{false};
-    gateway.stop([&] { drained.store(true, std::memory_order_release); });
+    gateway.stop([&] { drained.set_value(); });
     CHECK(idle.read_all().empty());
     CHECK(client.read_all().ends_with("0\r\n\r\n"));
     CHECK_THROWS(world.connect());
     client.close();
+    drained.get_future().wait();
 }

@@ -39,6 +39,15 @@ inline RawPeer::Script always(std::string text) {
     };
 }
 
+/// Reads the request, says its text, then closes or waits.
+inline RawPeer::Script says(std::string text, bool closes = true) {
+    return [text = std::move(text), closes](RawPeer::Connection& c) {
+        c.read_request();
+        c.send(text);
+        if (!closes) c.wait_for_close();
+    };
+}
+
 struct Sent {
     int calls = 0;
     std::error_code error{};
