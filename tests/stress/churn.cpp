@@ -4,20 +4,25 @@
 
 #include <fairlead/fairlead.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 namespace {
 
 using namespace fairlead;
 using namespace fairlead::test;
 
-/// Rounds of the changing thread; the machine's time is no part of the test. FAIRLEAD_STRESS makes it longer.
-int rounds() {
+/// Requests of each sender, at least; the changes go on until the last has sent them, so that the machine's
+/// scheduling is no part of the test. FAIRLEAD_STRESS makes it longer.
+std::uint64_t requests_a_sender() {
     const char* factor = std::getenv("FAIRLEAD_STRESS");
-    return 3000 * (factor != nullptr ? std::max(1, std::atoi(factor)) : 1);
+    return 5000 * static_cast<std::uint64_t>(factor != nullptr ? std::max(1, std::atoi(factor)) : 1);
 }
 
 TEST_CASE("nothing is lost while four threads send and one changes the fleet and the strategy") {
@@ -35,6 +40,7 @@ TEST_CASE("nothing is lost while four threads send and one changes the fleet and
     // limits.
     std::array<std::atomic<std::uint32_t>, backends + 1> held{};
     std::array<std::atomic<std::uint64_t>, backends + 1> sent{};
+    std::array<std::atomic<std::uint64_t>, 4> sent_by{};  // each sender
     std::atomic<bool> exceeded{false};
     std::atomic<bool> stop{false};
     // The one that comes and goes has the last place.
@@ -52,6 +58,7 @@ TEST_CASE("nothing is lost while four threads send and one changes the fleet and
             if (Lease lease = balancer.select(criteria)) {
                 const auto who = index(lease->name);
                 sent[who].fetch_add(1, std::memory_order_relaxed);
+                sent_by[seed].fetch_add(1, std::memory_order_relaxed);
                 if (held[who].fetch_add(1) + 1 > limit && who != backends) exceeded = true;
                 if (rng.below(2) == 0) balancer.first_byte(lease);
                 mine.push_back(std::move(lease));
@@ -88,7 +95,11 @@ TEST_CASE("nothing is lost while four threads send and one changes the fleet and
     for (std::uint64_t i = 0; i < 4; ++i) threads.emplace_back(sender, i);
 
     Rng rng{99};
-    for (int round = 0; round < rounds(); ++round) {
+    const auto all_sent = [&, wanted = requests_a_sender()] {
+        return std::all_of(sent_by.begin(), sent_by.end(),
+                           [&](const auto& n) { return n.load(std::memory_order_relaxed) >= wanted; });
+    };
+    while (!all_sent()) {
         const std::string name = "b" + std::to_string(rng.below(backends));
         switch (rng.below(7)) {
             case 0:
@@ -100,7 +111,13 @@ TEST_CASE("nothing is lost while four threads send and one changes the fleet and
                 balancer.enable(name);
                 break;
             case 2:
-                balancer.update(name, [&](BackendConfig& config) { config.weight = 1 + rng.below(9); });
+                // Another model, another server, a lower limit (never above the one that is checked).
+                balancer.update(name, [&](BackendConfig& config) {
+                    config.weight = 1 + rng.below(9);
+                    config.model_name = rng.below(2) == 0 ? "even" : "odd";
+                    config.url = rng.below(4) == 0 ? "http://other" : config.url;
+                    config.max_connections = 1 + rng.below(limit);
+                });
                 break;
             case 3:
                 balancer.set_strategy(AnyStrategy{static_cast<StrategyKind>(rng.below(AnyStrategy::count))});

@@ -49,8 +49,7 @@ class Roster {
         if (by_name_.size() >= max_backends) return Errc::too_many_backends;
         auto backend = std::make_shared<LiveBackend>();
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
-        backend->pool = pool_of(backend->config->model_name);
-        backend->pool->joined();
+        backend->pace.join(*backend, pool_of(backend->config->model_name));
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
@@ -81,13 +80,13 @@ class Roster {
         if (old == config) return {};
         const bool another_server = old.url != config.url || old.api_key != config.api_key;
         const bool another_model = old.model_name != config.model_name;
+        auto pool = another_model ? pool_of(config.model_name) : nullptr;
         if (const auto error = change_generation(*backend)) return error;
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
-        if (another_server || another_model) backend->pace.restart(*backend, *backend->pool);
         if (another_model) {
-            backend->pool->left();
-            backend->pool = pool_of(backend->config->model_name);
-            backend->pool->joined();
+            backend->pace.join(*backend, std::move(pool));
+        } else if (another_server) {
+            backend->pace.restart(*backend);
         }
         if (another_server) forget_findings(*backend, now);
         event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
@@ -296,8 +295,7 @@ class Roster {
     /// Lets a removed backend go when nothing is in flight; snapshots that still show it keep its memory.
     void reap(LiveBackend& backend) noexcept {
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
-        backend.pace.restart(backend, *backend.pool);
-        backend.pool->left();
+        backend.pace.join(backend, nullptr);
         const BackendId id = backend.id;
         free_ids_.push_back(id);  // reserved in `add`
         by_id_[id].reset();
@@ -400,10 +398,14 @@ class Roster {
     }
 
     std::shared_ptr<PoolLatency> pool_of(const std::string& model) {
-        auto& pool = pools_[model];
-        auto shared = pool.lock();
-        if (!shared) pool = shared = std::make_shared<PoolLatency>();
-        return shared;
+        if (const auto it = pools_.find(model); it != pools_.end()) {
+            if (auto shared = it->second.lock()) return shared;
+        }
+        // Names of models that came and went must not eat the memory.
+        std::erase_if(pools_, [](const auto& named) { return named.second.expired(); });
+        auto pool = std::make_shared<PoolLatency>();
+        pools_[model] = pool;
+        return pool;
     }
 
     const Options& options_;

@@ -284,13 +284,13 @@ class Core final : public LeaseOwner {
     /// chooses must be forgiven too.
     [[gnu::noinline]] void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
         constexpr std::size_t others = 8;  // unpicked ones are then at most n / 8 refreshes behind
-        backend.pace.refresh(backend, *backend.pool, now, options_);
+        backend.pace.refresh(backend, now, options_);
         const auto& members = snapshot.members;
         for (std::size_t i = 0; i < std::min(others, members.size()); ++i) {
             const auto at = refresh_cursor_.fetch_add(1, std::memory_order_relaxed) % members.size();
             auto& other = *members[at].backend;
             if (due(other.refresh_tick.load(std::memory_order_relaxed), now)) {
-                other.pace.refresh(other, *other.pool, now, options_);
+                other.pace.refresh(other, now, options_);
             }
         }
     }

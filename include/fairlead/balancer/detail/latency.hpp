@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/time.hpp>
@@ -94,33 +95,52 @@ class PoolLatency {
     std::atomic<int> members_{0};
 };
 
-/// The fading sums behind one backend's `slowness`. One thread at a time, by `Pace::refresh`'s try flag:
-/// who finds it taken goes on, since the other is doing the same work.
+/// The fading sums behind one backend's `slowness`, and the pool that they are a part of. One thread at a
+/// time, by `Pace::refresh`'s try flag: who finds it taken goes on, since the other is doing the same work.
+///
+/// The pool stands behind the flag too. It changes with the backend's model, while requests begin and end: a
+/// pointer read outside of the flag could be of a pool that is gone, and what is added to one pool must be
+/// taken from the same one.
 class Pace {
   public:
     /// Brings sums, slowness and forgotten failures up to `now`. Any thread; wait-free. Some 30 ns, run once
     /// in tau / 64 a backend.
-    void refresh(Account& account, PoolLatency& pool, Tick now, const Options& options) noexcept {
+    void refresh(Account& account, Tick now, const Options& options) noexcept {
         if (busy_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
+        if (pool_ == nullptr) return busy_.store(false, std::memory_order_release);  // removed
         advance_area(account, now, account.word.load(std::memory_order_relaxed));
-        fade(account, pool, now, options);
-        const bool pending = forget_failures(account, pool.mean(), now);
+        fade(account, *pool_, now, options);
+        const double mean = pool_->mean();
+        mean_.store(static_cast<float>(mean), std::memory_order_relaxed);
+        const bool pending = forget_failures(account, mean, now);
         double wait = ticks_of(options.latency_tau) / 64.0;
-        if (pending) wait = std::min(wait, failure_memory * pool.mean() / failure_slots);
+        if (pending) wait = std::min(wait, failure_memory * mean / failure_slots);
         account.refresh_tick.store(now + static_cast<Tick>(std::clamp(wait, 1.0, 1e9)),
                                    std::memory_order_relaxed);
         busy_.store(false, std::memory_order_release);
     }
 
-    /// Forgets what was learned (the backend is another one now); counters stay. Not from two threads.
-    void restart(Account& account, PoolLatency& pool) noexcept {
-        while (busy_.exchange(true, std::memory_order_acquire)) {
-        }
-        pool.add(-area_, -done_);
-        area_ = done_ = 0.0;
-        account.slowness.store(1.0F, std::memory_order_relaxed);
+    /// Forgets what was learned (the backend is another one now); counters stay. Waits for a refresh under
+    /// way. Called with the roster's mutex.
+    void restart(Account& account) noexcept {
+        take_flag();
+        forget(account);
         busy_.store(false, std::memory_order_release);
     }
+
+    /// Forgets, and belongs to `pool` from now on; to none when it is nullptr: the backend is gone, though
+    /// an old snapshot may still show it. Waits for a refresh under way. Called with the roster's mutex.
+    void join(Account& account, std::shared_ptr<PoolLatency> pool) noexcept {
+        take_flag();
+        forget(account);
+        if (pool_ != nullptr) pool_->left();
+        if (pool != nullptr) pool->joined();
+        pool_.swap(pool);
+        busy_.store(false, std::memory_order_release);
+    }
+
+    /// The pool's mean latency in ticks, as of the last refresh. Any thread.
+    double mean() const noexcept { return static_cast<double>(mean_.load(std::memory_order_relaxed)); }
 
     /// The whole integral since the start, in ticks times requests; the share since the last refresh is
     /// missing. Any thread.
@@ -130,6 +150,18 @@ class Pace {
     static constexpr double failure_memory = 10.0;  // mean latencies: a backend failing in 1 ms looks as busy
                                                     // as one that is ten times slower than the pool
     static constexpr std::size_t failure_slots = 16;
+
+    void take_flag() noexcept {
+        while (busy_.exchange(true, std::memory_order_acquire)) {  // pairs with the release of who had it
+        }
+    }
+
+    /// Called with the flag.
+    void forget(Account& account) noexcept {
+        if (pool_ != nullptr) pool_->add(-area_, -done_);
+        area_ = done_ = 0.0;
+        account.slowness.store(1.0F, std::memory_order_relaxed);
+    }
 
     void fade(Account& account, PoolLatency& pool, Tick now, const Options& options) noexcept {
         const auto sum = static_cast<std::uint32_t>(account.area.load(std::memory_order_relaxed));
@@ -199,6 +231,8 @@ class Pace {
 
     std::atomic<bool> busy_{false};
     bool started_ = false;
+    std::atomic<float> mean_{0.0F};
+    std::shared_ptr<PoolLatency> pool_;  // of the backend's model
     Tick last_ = 0;
     std::uint32_t sum_ = 0;
     std::uint32_t counted_ = 0;

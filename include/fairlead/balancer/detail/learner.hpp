@@ -49,7 +49,7 @@ class Learner {
                                        std::memory_order_relaxed);
             if (options_.timing) {
                 // Now, so that the failure is noted and, in time, forgotten.
-                backend.pace.refresh(backend, *backend.pool, tick_of(now), options_);
+                backend.pace.refresh(backend, tick_of(now), options_);
             } else {
                 backend.forgotten.fetch_add(1, std::memory_order_relaxed);
             }
@@ -89,11 +89,12 @@ class Learner {
 
   private:
     /// A cancelled request says something when it had already taken longer than the mean.
-    bool counts_as_completed(Lease& lease, const LiveBackend& backend, const Outcome& outcome,
+    bool counts_as_completed(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                              Time now) const noexcept {
         if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
-        if (LeaseAccess::streaming(lease)) return true;  // its first byte came: it was counted then
-        return ticks_of(now - LeaseAccess::began(lease)) > backend.pool->mean();
+        if (LeaseAccess::streaming(lease)) return true;         // its first byte came: it was counted then
+        backend.pace.refresh(backend, tick_of(now), options_);  // so that the mean is of this moment
+        return ticks_of(now - LeaseAccess::began(lease)) > backend.pace.mean();
     }
 
     void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {

@@ -86,7 +86,6 @@ struct LiveBackend : Account {
     std::atomic<std::uint64_t> streamed{0};  // ticks that answers took after their first byte
     std::atomic<int> last_failure{-1};       // kind of the last failure in the lowest byte, status above
     Pace pace;
-    std::shared_ptr<PoolLatency> pool;  // of its model; fixed for life unless the model changes (mutex)
 
     // --- with the roster's mutex -------------------------------------------------------------------------
     BackendId id = 0;
