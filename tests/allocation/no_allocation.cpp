@@ -1,16 +1,49 @@
-// `select` and `report` allocate nothing in the steady state: counted by replacing global `new`.
+// `select` and `report` allocate nothing and take no lock in the steady state: counted by replacing global
+// `new` and the system's lock.
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
 
 #include <fairlead/fairlead.hpp>
 
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <array>
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+
+// A sanitizer must see the locks itself: under one they are not counted.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define FAIRLEAD_COUNTS_LOCKS 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define FAIRLEAD_COUNTS_LOCKS 0
+#endif
+#endif
+#ifndef FAIRLEAD_COUNTS_LOCKS
+#define FAIRLEAD_COUNTS_LOCKS 1
+#endif
 
 namespace {
 std::atomic<std::size_t> allocations{0};
+std::atomic<std::size_t> locks{0};
+}  // namespace
+
+#if FAIRLEAD_COUNTS_LOCKS
+extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+    using Lock = int (*)(pthread_mutex_t*);
+    static std::atomic<Lock> system{nullptr};
+    Lock lock = system.load(std::memory_order_relaxed);
+    if (lock == nullptr) {
+        lock = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+        system.store(lock, std::memory_order_relaxed);
+    }
+    locks.fetch_add(1, std::memory_order_relaxed);
+    return lock(mutex);
 }
+#endif
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
     allocations.fetch_add(1, std::memory_order_relaxed);
@@ -50,6 +83,17 @@ namespace {
 using namespace fairlead;
 using namespace fairlead::test;
 
+/// What was allocated and locked so far.
+class Counts {
+  public:
+    /// Whether it is still the same.
+    bool stand() const { return allocations.load() == allocations_ && locks.load() == locks_; }
+
+  private:
+    std::size_t allocations_ = allocations.load();
+    std::size_t locks_ = locks.load();
+};
+
 std::vector<BackendConfig> varied(std::size_t n) {
     auto backends = fleet(n);
     for (std::size_t i = 0; i < n; ++i) {
@@ -87,21 +131,28 @@ void check(S strategy = {}) {
     for (const std::size_t n : {std::size_t{5}, std::size_t{200}}) {
         Balancer<S> balancer{varied(n), Options{}, NoTransport{}, strategy};
         traffic(balancer, 2);  // the thread's first call, the subsets' first use
-        const std::size_t before = allocations.load();
+        const Counts before;
         traffic(balancer, 2000);
-        CHECK(allocations.load() == before);
+        CHECK(before.stand());
 
-        // The exceptions have a count of their own: after a change, the first calls may allocate, and then
-        // none.
+        // The exceptions have a count of their own: after a change, the first calls may allocate and
+        // lock, and then none.
         REQUIRE_FALSE(balancer.update("b0", [](BackendConfig& config) { config.weight += 1; }));
         traffic(balancer, 2);
-        const std::size_t after = allocations.load();
+        const Counts after;
         traffic(balancer, 100);
-        CHECK(allocations.load() == after);
+        CHECK(after.stand());
     }
 }
 
-TEST_CASE("select and report allocate nothing, whatever the strategy") {
+TEST_CASE("locks are counted") {
+    std::mutex mutex;
+    const std::size_t before = locks.load();
+    { const std::lock_guard lock{mutex}; }
+    CHECK(locks.load() == before + FAIRLEAD_COUNTS_LOCKS);
+}
+
+TEST_CASE("select and report allocate nothing and take no lock, whatever the strategy") {
     check<RoundRobin>();
     check<WeightedRoundRobin>();
     check<LeastConnections>();
@@ -113,30 +164,59 @@ TEST_CASE("select and report allocate nothing, whatever the strategy") {
     for (std::size_t i = 0; i < AnyStrategy::count; ++i) check(AnyStrategy{static_cast<StrategyKind>(i)});
 }
 
-TEST_CASE("a refusal allocates nothing") {
+TEST_CASE("a refusal allocates nothing and takes no lock") {
     Balancer<LeastConnections> balancer{fleet(100, 1)};
     std::vector<Lease> leases;
     for (int i = 0; i < 100; ++i) leases.push_back(balancer.select());
     static_cast<void>(balancer.select());
-    const std::size_t before = allocations.load();
+    const Counts before;
     for (int i = 0; i < 1000; ++i) {
         if (balancer.select()) std::abort();
     }
-    CHECK(allocations.load() == before);
+    CHECK(before.stand());
 }
 
-TEST_CASE("failures that change no state allocate nothing") {
+/// Failures of every kind, more of them in turn than the threshold.
+template <class Balancer>
+void failures(Balancer& balancer, int rounds) {
+    static constexpr std::array kinds = {Outcome::server_error, Outcome::timeout, Outcome::connect_error,
+                                         Outcome::client_error, Outcome::cancelled};
+    for (int i = 0; i < rounds; ++i) {
+        Lease lease = balancer.select();
+        if (!lease) std::abort();
+        balancer.report(std::move(lease), kinds[static_cast<std::size_t>(i) % kinds.size()]);
+    }
+}
+
+TEST_CASE("failures that change no state allocate nothing and take no lock") {
     Options options;
     options.ejection = false;
     Balancer<RoundRobin> balancer{varied(5), options};
     traffic(balancer, 2);
-    one(balancer, Outcome::server_error);
-    const std::size_t before = allocations.load();
-    for (int i = 0; i < 1000; ++i) {
-        Lease lease = balancer.select();
-        balancer.report(std::move(lease), i % 3 == 0 ? Outcome::timeout : Outcome::client_error);
+    failures(balancer, 10);
+    const Counts before;
+    failures(balancer, 1000);
+    CHECK(before.stand());
+}
+
+TEST_CASE("failures below the threshold take no lock, with ejection and its ratio on") {
+    // Never two in a row, and one of ten: below a threshold of 3 and a ratio of 0.5.
+    Balancer<RoundRobin> balancer{varied(5)};
+    traffic(balancer, 2);
+    const Counts before;
+    for (int i = 0; i < 5000; ++i) {
+        balancer.report(balancer.select(), i % 50 < 5 ? Outcome::server_error : Outcome::success);
     }
-    CHECK(allocations.load() == before);
+    CHECK(before.stand());
+}
+
+TEST_CASE("failures of a backend that must stay take no lock") {
+    // The only one of its kind is never ejected: it stays, is told of once, and its storm meets no lock.
+    Balancer<RoundRobin> balancer{fleet(1)};
+    failures(balancer, 200);
+    const Counts before;
+    failures(balancer, 1000);
+    CHECK(before.stand());
 }
 
 }  // namespace

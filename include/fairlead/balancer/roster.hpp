@@ -53,7 +53,7 @@ class Roster {
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
-        reset_ratio(*backend, now);
+        backend->failure_watch.reset(*backend, now);
         if (!first) begin_warming(*backend, now);
         if (free_ids_.empty()) {
             free_ids_.reserve(by_id_.size() + 1);
@@ -121,22 +121,15 @@ class Roster {
 
     // --- findings ----------------------------------------------------------------------------------------
 
-    /// A request failed on a backend in service. `in_a_row`: as many as `failure_threshold` did.
-    void failed(LiveBackend& backend, bool in_a_row, Time now) {
-        backend.failure_ratio.sample(now, static_cast<std::uint32_t>(total_completed(backend)) + 1,
-                                     backend.failed.load(std::memory_order_relaxed), options_);
-        if (in_a_row) {
-            eject(backend, "consecutive failures", now);
-        } else if (backend.failure_ratio.exceeded(now, options_)) {
-            eject(backend, "failure ratio", now);
-        }
-    }
-
     /// Requests failed so that the backend must go, says `reason`. Refused, with one event, where too many of
     /// its kind would then be out.
     void eject(LiveBackend& backend, std::string_view reason, Time now) {
-        if (!options_.ejection || backend.ejection.is_ejected() || backend.duty == Duty::removed) return;
+        // Where it stays, it does so until the next picture: `draws` moves on with any change.
+        const auto keep = [&] { backend.kept_at.store(draws(), std::memory_order_relaxed); };
+        if (!options_.ejection || backend.ejection.is_ejected() || backend.duty == Duty::removed)
+            return keep();
         if (!backend.ejection.is_half_open() && !may_eject(backend)) {
+            keep();
             if (!std::exchange(backend.ejection_refused, true)) {
                 event({.kind = Event::Kind::ejection_refused,
                        .backend = backend.config->name,
@@ -217,7 +210,12 @@ class Roster {
     // --- for the snapshot and the host -------------------------------------------------------------------
 
     bool changed() const noexcept { return changed_; }
-    void drawn() noexcept { changed_ = false; }
+    void drawn() noexcept {
+        changed_ = false;
+        draws_.fetch_add(1, std::memory_order_relaxed);
+    }
+    /// How many pictures were drawn, and one. Any thread.
+    std::uint32_t draws() const noexcept { return draws_.load(std::memory_order_relaxed); }
     void mark_changed() noexcept { changed_ = true; }
 
     /// All members in this balancer's own order: by a hash of seed and serial, so that many balancers do not
@@ -332,17 +330,12 @@ class Roster {
 
     void findings_changed(LiveBackend& backend, Time now) {
         backend.consecutive.store(0, std::memory_order_relaxed);
-        reset_ratio(backend, now);
+        backend.failure_watch.reset(backend, now);
         backend.ejection_refused = false;
         change_epoch(backend);
         note_due(backend);
         show(backend, now);
         changed_ = true;
-    }
-
-    static void reset_ratio(LiveBackend& backend, Time now) noexcept {
-        backend.failure_ratio.reset(now, static_cast<std::uint32_t>(total_completed(backend)),
-                                    backend.failed.load(std::memory_order_relaxed));
     }
 
     void forget_findings(LiveBackend& backend, Time now) {
@@ -414,6 +407,7 @@ class Roster {
     Rng rng_;
     DueTime due_;
     bool changed_ = false;
+    std::atomic<std::uint32_t> draws_{1};
     std::uint32_t serials_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;

@@ -200,14 +200,16 @@ class Core final : public LeaseOwner {
     auto write(Change&& change) {
         const Time now = clock_.now();
         std::vector<Event> events;
+        bool drawn = false;
         auto result = [&] {
             const std::lock_guard lock{roster_.mutex()};
             auto value = change(roster_, now);
-            if (roster_.changed()) publish(now);
+            drawn = roster_.changed();
+            if (drawn) publish(now);
             events = roster_.take_events();
             return value;
         }();
-        place_freed();  // whoever waits or was told "full" looks at the new picture
+        if (drawn) place_freed();  // whoever waits or was told "full" looks at the new picture
         announcer_.tell(events);
         return result;
     }
@@ -333,6 +335,7 @@ class Core final : public LeaseOwner {
 
     [[gnu::noinline]] void settle(Time now) noexcept {
         write_quietly([&](Roster& roster, Time) { roster.settle(now); });
+        place_freed();  // by a rest that is over, which draws no picture
     }
 
     void release(Lease& lease, LiveBackend& backend) noexcept {

@@ -63,7 +63,7 @@ class Learner {
             if (verdict.success) decide_trial(lease, true);
             return;
         }
-        if (verdict.failure) return failed(lease, backend);
+        if (verdict.failure) return failed(lease, backend, now);
         if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
     }
 
@@ -102,14 +102,20 @@ class Learner {
         writer_.write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
     }
 
-    void failed(Lease& lease, LiveBackend& backend) noexcept {
+    /// Takes the writers' mutex only when the backend is to go: a storm of failures must not queue there.
+    void failed(Lease& lease, LiveBackend& backend, Time now) noexcept {
         if (!options_.ejection) return;
         const std::uint32_t row = backend.consecutive.fetch_add(1, std::memory_order_relaxed) + 1;
-        const bool too_many = row >= failure_threshold();
-        if (!too_many && !options_.timing) return;  // without a clock there is no ratio over time
-        writer_.write_quietly([&](Roster& roster, Time now) {
+        const bool in_a_row = row >= failure_threshold();
+        // Without a clock there is no ratio over time.
+        const bool by_ratio = options_.timing && backend.failure_watch.failed(backend, now, options_);
+        if (!in_a_row && !by_ratio) return;
+        // It stayed in spite of failures, and nothing has changed since that could change that. Relaxed: a
+        // stale value costs one more look, or one failure's delay.
+        if (backend.kept_at.load(std::memory_order_relaxed) == roster_.draws()) return;
+        writer_.write_quietly([&](Roster& roster, Time at) {
             if (!is_current(lease, backend)) return;  // somebody was quicker
-            roster.failed(backend, too_many, now);
+            roster.eject(backend, in_a_row ? "consecutive failures" : "failure ratio", at);
         });
     }
 

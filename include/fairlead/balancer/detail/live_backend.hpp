@@ -10,13 +10,13 @@
 #include <string>
 #include <utility>
 
+#include <fairlead/balancer/detail/failure_watch.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/model/backend_config.hpp>
 #include <fairlead/model/event.hpp>
 #include <fairlead/model/outcome.hpp>
 #include <fairlead/resilience/ejection.hpp>
-#include <fairlead/resilience/failure_ratio.hpp>
 #include <fairlead/strategies/candidate.hpp>
 #include <fairlead/strategies/detail/account.hpp>
 
@@ -85,6 +85,8 @@ struct LiveBackend : Account {
     std::atomic<std::uint64_t> completion_tokens{0};
     std::atomic<std::uint64_t> streamed{0};  // ticks that answers took after their first byte
     std::atomic<int> last_failure{-1};       // kind of the last failure in the lowest byte, status above
+    std::atomic<std::uint32_t> kept_at{0};   // `Roster::draws()` when it last stayed in spite of failures
+    FailureWatch failure_watch;
     Pace pace;
 
     // --- with the roster's mutex -------------------------------------------------------------------------
@@ -97,7 +99,6 @@ struct LiveBackend : Account {
     bool ejection_refused = false;  // one event for a row of refusals
     bool announced_drain = false;
     Ejection ejection;
-    FailureRatio failure_ratio;
     bool warming = false;                        // within slow start
     BackendState shown = BackendState::healthy;  // the last state told to the host
 
