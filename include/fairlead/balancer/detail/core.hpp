@@ -236,6 +236,7 @@ class Core final : public LeaseOwner {
             roster.event({.kind = Event::Kind::strategy_changed, .reason = std::string{name_of(strategy)}},
                          now);
             strategy_ = std::move(strategy);
+            subsets_.forget_tables();  // though the name may be the same
             roster.mark_changed();
             return 0;
         });

@@ -76,6 +76,10 @@ class Subsets {
         return there->group.get();
     }
 
+    /// The next snapshot is drawn for another strategy, or one with other parameters: what the one before
+    /// built is of no use. Called with the roster's mutex.
+    void forget_tables() noexcept { tables_are_current_ = false; }
+
     /// A new snapshot. Called with the roster's mutex. With `carry` the membership stands and only room for
     /// subsets is wanted: those used since `previous` was drawn are taken over, half of the limit at most.
     std::shared_ptr<Snapshot<S>> draw(const S& strategy, std::vector<Member> members,
@@ -96,12 +100,12 @@ class Subsets {
         for (const auto& [model, census] : by_model) {
             if (census.panic(options_)) snapshot->panicking.emplace(model);
         }
-        if (previous != nullptr && needs_of(strategy).all_members &&
-            name_of(previous->strategy) == name_of(strategy)) {
+        if (previous != nullptr && needs_of(strategy).all_members && tables_are_current_) {
             remember_tables(*previous, *snapshot);
         }
         build(*snapshot, snapshot->pool, {}, {});
         if (carry && previous != nullptr) carry_over(*previous, *snapshot);
+        tables_are_current_ = true;
         return snapshot;
     }
 
@@ -140,6 +144,7 @@ class Subsets {
 
     const Options& options_;
     TurnNumbers turns_;
+    bool tables_are_current_ = true;  // with the roster's mutex: the last snapshot's are of this strategy
 };
 
 }  // namespace fairlead::detail
