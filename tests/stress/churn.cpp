@@ -185,6 +185,36 @@ TEST_CASE("every request is counted, and the limit holds at every instant, under
     CHECK(completed == sent.load());
 }
 
+TEST_CASE("requests for more subsets than are kept are all served, on every thread") {
+    auto backends = fleet(3);
+    constexpr std::size_t n_tags = 8;
+    for (std::size_t i = 0; i < n_tags; ++i) {
+        for (auto& backend : backends) backend.tags.push_back("t" + std::to_string(i));
+    }
+    Options options;
+    options.subset_limit = 16;  // of 255 that are asked for
+    Balancer<> balancer{backends, options};
+    std::atomic<std::uint64_t> refused{0};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            Rng rng{t};
+            for (int i = 0; i < 2000; ++i) {
+                std::vector<std::string_view> tags;
+                const auto mask = 1 + rng.below(rng.below(2) == 0 ? 4 : 255);
+                for (std::size_t k = 0; k < n_tags; ++k) {
+                    if ((mask >> k & 1U) != 0) tags.push_back(backends[0].tags[k]);
+                }
+                if (one(balancer, Outcome::success, {.tags = tags}).empty()) refused.fetch_add(1);
+                if (t == 0 && i % 50 == 0)
+                    balancer.update("b0", [](BackendConfig& config) { config.weight = 3 - config.weight; });
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(refused.load() == 0);
+}
+
 TEST_CASE("a refusal is never final while places come free: no thread starves for ever") {
     // One place, four threads, each must get it 500 times. A lost "a place came free" would hang this test.
     Balancer<> balancer{fleet(1, 1)};

@@ -16,6 +16,7 @@
 #include <fairlead/balancer/detail/live_backend.hpp>
 #include <fairlead/model/criteria.hpp>
 #include <fairlead/model/error.hpp>
+#include <fairlead/model/options.hpp>
 #include <fairlead/strategies/detail/alias_table.hpp>
 #include <fairlead/strategies/strategy.hpp>
 
@@ -38,8 +39,9 @@ struct Level {
     double share = 1.0;  ///< of the traffic that comes this far; below 1 only with `overprovisioning`
     std::vector<Candidate> candidates;
     std::shared_ptr<const typename S::Table> table;
-    AliasTable draws;  ///< by weight: the second chance when a pick cannot serve
-    std::uint32_t turn = 0;
+    AliasTable draws;        ///< by weight: the second chance when a pick cannot serve
+    std::uint32_t turn = 0;  ///< index of the threads' places in it
+    std::shared_ptr<const std::uint32_t> turn_is_taken;  ///< while it lives, nobody else gets that index
 };
 
 /// All backends that match one kind of criteria (or all): in levels by ascending priority number.
@@ -49,6 +51,11 @@ struct Group {
     Errc nobody = Errc::no_backends;  ///< why there is no level, when there is none
     bool panic = false;
     std::size_t bytes = 0;
+
+    Group() = default;
+    Group(const Group& other)
+        : levels{other.levels}, nobody{other.nobody}, panic{other.panic}, bytes{other.bytes} {}
+    Group& operator=(const Group&) = delete;
 
     /// The balancer's count of "a place came free" when a look over all candidates last found none: while it
     /// stands there, a look would find none again. 0: not known to be full.
@@ -83,7 +90,9 @@ struct SubsetNode {
     std::vector<std::string> tags;
     std::uint64_t hash;
     std::shared_ptr<const Group<S>> group;
-    mutable std::atomic<bool> used{true};  ///< since the last snapshot; not an exact order: no write a read
+    /// Asked for again since it was prepared or carried over: what the next to carry are chosen by. No exact
+    /// order, which would be a write a read. What was asked for only once does not push out what is in use.
+    mutable std::atomic<bool> used{false};
 
     bool is(const SubsetKey& key) const noexcept {
         if (hash != key.hash || model != key.model || tags.size() != key.tags.size()) return false;
@@ -99,7 +108,7 @@ struct SubsetNode {
 template <Strategy S>
 class SubsetTable {
   public:
-    static constexpr std::size_t capacity = 4096;  // over 3 times the most that may be in: probes stay short
+    static constexpr std::size_t capacity = 2 * max_subset_limit;  // half full at most: probes stay short
 
     SubsetTable() : slots_(capacity) {}
     SubsetTable(const SubsetTable&) = delete;
@@ -204,6 +213,18 @@ struct Snapshot {
     std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
 
     explicit Snapshot(const S& s) : strategy{s} {}
+
+    /// The same picture, without its subsets. O(members), no table is built.
+    explicit Snapshot(const Snapshot& other)
+        : strategy{other.strategy},
+          members{other.members},
+          pool{other.pool},
+          models{other.models},
+          tags{other.tags},
+          any_model{other.any_model},
+          panicking{other.panicking},
+          built{other.built} {}
+    Snapshot& operator=(const Snapshot&) = delete;
 };
 
 }  // namespace fairlead::detail

@@ -21,6 +21,10 @@ struct RetryOn {
     bool operator==(const RetryOn&) const = default;
 };
 
+/// The most that `Options::subset_limit` may be: the table in which a request's subset is looked up has twice
+/// as many places, so that a look takes one or two.
+inline constexpr std::uint32_t max_subset_limit = 2'048;
+
 /// To where a request's latency runs, for the strategies that look at it.
 enum class LatencyTo : std::uint8_t { first_byte, last_byte };
 

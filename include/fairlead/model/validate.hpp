@@ -117,7 +117,7 @@ constexpr void visit_ranges(O& o, Visitor&& visit) {
 
     visit("panic_threshold", o.panic_threshold, share);
     visit("overprovisioning", o.overprovisioning, Range{.low = 1, .or_zero = true});
-    visit("subset_limit", o.subset_limit, count);
+    visit("subset_limit", o.subset_limit, Range{.low = 1, .high = max_subset_limit});
     visit("subset_memory", o.subset_memory, count);
 
     visit("queue_limit", o.queue_limit, any);

@@ -129,6 +129,11 @@ class AnyStrategy::Table {
   public:
     Table() = default;
 
+    /// What the table inside keeps.
+    std::size_t memory() const noexcept {
+        return std::visit([](const auto& table) { return memory_of(table); }, table_);
+    }
+
   private:
     friend class AnyStrategy;
     std::variant<RoundRobin::Table, WeightedRoundRobin::Table, LeastConnections::Table, Random::Table,

@@ -56,6 +56,9 @@ struct Needs {
 ///         noexcept { return 0; }
 ///     };
 ///
+/// A table that keeps memory of its own tells how much by a member `memory()`, in bytes, so that the limit of
+/// what all subsets' tables may take holds; without it counts `sizeof(Table)`.
+///
 /// `build` runs when the set changes, under a mutex, and may allocate and throw `std::bad_alloc`. `pick` runs
 /// on every request, on any thread, with at least one candidate; it must not allocate, lock or block.
 template <class S>
@@ -76,6 +79,18 @@ constexpr Needs needs_of(const S& strategy) noexcept {
         return strategy.needs();
     } else {
         return {};
+    }
+}
+
+/// What a table takes, in bytes: itself, and what it says that it keeps beside.
+template <class Table>
+constexpr std::size_t memory_of(const Table& table) noexcept {
+    if constexpr (requires {
+                      { table.memory() } -> std::convertible_to<std::size_t>;
+                  }) {
+        return sizeof(Table) + table.memory();
+    } else {
+        return sizeof(Table);
     }
 }
 

@@ -30,6 +30,8 @@ struct WeightedRoundRobin {
 
     struct Table {
         std::vector<std::uint16_t> turns;  ///< whose turn it is; empty when all weights are equal
+
+        std::size_t memory() const noexcept { return turns.capacity() * sizeof(std::uint16_t); }
     };
 
     Table build(std::span<const Candidate> candidates) const {

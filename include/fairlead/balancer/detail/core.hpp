@@ -81,26 +81,11 @@ class Core final : public LeaseOwner {
             const Snapshot<S>* snapshot = lane->current;
             const Group<S>* group = &snapshot->pool;
             if (!criteria.model.empty() || !criteria.tags.empty()) {
-                Errc error{};
-                group = subsets_.find(*snapshot, criteria, error);
-                if (group == nullptr && error == Errc::too_many_changes) [[unlikely]] {
-                    make_room_for_subsets();
-                    lane = publication_.read();
-                    snapshot = lane->current;
-                    group = subsets_.find(*snapshot, criteria, error);
-                }
+                group = subsets_.find(*snapshot, criteria);
                 if (group == nullptr) [[unlikely]]
-                    return LeaseAccess::refused(error);
+                    return select_first_use(*lane, criteria, now);
             }
-            if (group->full_since.load(std::memory_order_relaxed) == places_.count()) [[unlikely]]
-                return refused(*group, criteria, now);
-            const Picker<S> picker{snapshot->strategy, options_, *lane, criteria, now};
-            Found found = picker.find(*group);
-            if (found.candidate == nullptr) [[unlikely]] {
-                found = look_again(picker, *group, criteria);
-                if (found.candidate == nullptr) return refused(*group, criteria, now);
-            }
-            return lease_of(*snapshot, found, criteria, now);
+            return select_from(*lane, *group, criteria, now);
         } catch (const std::bad_alloc&) {
             return LeaseAccess::refused(Errc::out_of_memory);
         }
@@ -257,6 +242,30 @@ class Core final : public LeaseOwner {
     void on_event(Announcer::Callback callback) { announcer_.set(std::move(callback)); }
 
   private:
+    using Lane = typename Publication<Snapshot<S>>::Lane;
+
+    [[gnu::always_inline]] Lease select_from(Lane& lane, const Group<S>& group, const Criteria& criteria,
+                                             Time now) {
+        if (group.full_since.load(std::memory_order_relaxed) == places_.count()) [[unlikely]]
+            return refused(group, criteria, now);
+        const Picker<S> picker{lane.current->strategy, options_, lane, criteria, now};
+        Found found = picker.find(group);
+        if (found.candidate == nullptr) [[unlikely]] {
+            found = look_again(picker, group, criteria);
+            if (found.candidate == nullptr) return refused(group, criteria, now);
+        }
+        return lease_of(*lane.current, found, criteria, now);
+    }
+
+    /// A model or tags that nobody asked for since the fleet changed.
+    [[gnu::noinline]] Lease select_first_use(Lane& lane, const Criteria& criteria, Time now) {
+        const FirstUse<S> subset = subsets_.first_use(*lane.current, criteria);
+        if (subset.group == nullptr) return LeaseAccess::refused(subset.error);
+        Lease lease = select_from(lane, *subset.group, criteria, now);
+        if (subset.wants_room) make_room_for_subsets(lane.current);
+        return lease;
+    }
+
     Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now) {
         auto& backend = CandidateAccess::backend(*found.candidate);
         Lease lease;
@@ -327,11 +336,15 @@ class Core final : public LeaseOwner {
         return LeaseAccess::refused(reason, wait);
     }
 
-    /// Another snapshot of the same fleet, with the recently used subsets only.
-    [[gnu::noinline]] void make_room_for_subsets() {
-        const std::lock_guard lock{roster_.mutex()};
-        const auto previous = publication_.current();
-        publication_.publish(subsets_.draw(strategy_, roster_.members(), previous.get(), true));
+    /// Another snapshot of the same fleet, with the recently used subsets only. One thread at a time; the
+    /// others do without. Waits for no writer: a picture that one publishes meanwhile is the better one.
+    [[gnu::noinline]] void make_room_for_subsets(const Snapshot<S>* full) noexcept {
+        if (making_room_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
+        try {
+            publication_.replace(full, subsets_.with_room(*full));
+        } catch (const std::bad_alloc&) {  // then the next one tries
+        }
+        making_room_.store(false, std::memory_order_release);
     }
 
     [[gnu::noinline]] void settle(Time now) noexcept {
@@ -409,6 +422,7 @@ class Core final : public LeaseOwner {
     std::atomic<std::uint64_t> requests_{0};  // that began an exchange: what the retry budget is a share of
     Announcer announcer_;
     std::atomic<std::size_t> refresh_cursor_{0};
+    std::atomic<bool> making_room_{false};
     PlaceSignal places_;
 };
 

@@ -66,7 +66,8 @@ class GroupBuilder {
         : snapshot_{snapshot}, options_{options}, all_members_{needs_of(snapshot.strategy).all_members} {}
 
     /// Fills `group` with the levels of all members that match. `turn_of(priority)` gives the index of the
-    /// threads' places for one level. O(members + what the strategy's `build` takes). Throws std::bad_alloc.
+    /// threads' places for one level, taken while what it returns is held. O(members + what the strategy's
+    /// `build` takes). Throws std::bad_alloc.
     template <class TurnOf>
     void build(Group<S>& group, std::string_view model, std::span<const std::string_view> tags,
                TurnOf&& turn_of) const {
@@ -84,14 +85,16 @@ class GroupBuilder {
             if (panic_here ? own.serving == 0 : own.usable == 0) continue;
             Level<S> level;
             level.priority = priority;
+            level.candidates.reserve(all_members_ ? own.members : own.serving);
             if (options_.overprovisioning > 0) {
                 level.share = std::min(1.0, options_.overprovisioning * static_cast<double>(own.healthy) /
                                                 static_cast<double>(own.serving));
             }
             fill(level, model, tags, panic_here);
-            level.turn = turn_of(priority);
-            group.bytes += sizeof(level) + level.candidates.size() * (sizeof(Candidate) + bytes_a_candidate) +
-                           (all_members_ ? bytes_a_table : 0);
+            level.turn_is_taken = turn_of(priority);
+            level.turn = *level.turn_is_taken;
+            group.bytes += sizeof(level) + level.candidates.capacity() * sizeof(Candidate) +
+                           level.draws.memory() + memory_of(*level.table);
             group.levels.push_back(std::move(level));
         }
     }
@@ -109,9 +112,6 @@ class GroupBuilder {
     }
 
   private:
-    static constexpr std::size_t bytes_a_candidate = 24;      // alias table and a strategy's own, about
-    static constexpr std::size_t bytes_a_table = 65'536 * 4;  // consistent_hash's slots, the largest
-
     void fill(Level<S>& level, std::string_view model, std::span<const std::string_view> tags,
               bool panic) const {
         for (const auto& member : snapshot_.members) {

@@ -93,6 +93,15 @@ class Publication {
         // What was current dies here, outside the lock, when no lane holds it.
     }
 
+    /// Needs no mutex of the caller's; takes `mutex_` for two stores. Publishes `snapshot` in the place of
+    /// `expected`, unless that is not the newest any more.
+    void replace(const Snapshot* expected, std::shared_ptr<const Snapshot> snapshot) noexcept {
+        const std::lock_guard lock{mutex_};
+        if (snapshot_.get() != expected) return;
+        snapshot_.swap(snapshot);
+        version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }
+
     /// The newest snapshot, for writers and for those who keep no lane. Takes `mutex_`.
     std::shared_ptr<const Snapshot> current() const noexcept {
         const std::lock_guard lock{mutex_};

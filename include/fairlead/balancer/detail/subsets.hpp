@@ -19,28 +19,59 @@
 
 namespace fairlead::detail {
 
-/// Each group's place in the threads' lists of turns: the same for the same model, tags and priority whatever
-/// the snapshot, so that a rotation goes on where it was.
+/// Each group's index in the threads' lists of places: the same for the same model, tags and priority
+/// whatever the snapshot, so that a rotation goes on where it was; and never that of another group that is
+/// still in use, or two rotations would step on each other.
 class TurnNumbers {
   public:
-    /// Takes a mutex of its own; cold. Throws std::bad_alloc.
-    std::uint32_t of(std::string_view model, std::span<const std::string_view> tags, int priority) {
+    /// Taken while the result is held, and remembered for some time after. Takes a mutex of its own; cold.
+    /// Throws std::bad_alloc.
+    std::shared_ptr<const std::uint32_t> of(std::string_view model, std::span<const std::string_view> tags,
+                                            int priority) {
         std::string key{model};
         for (const auto tag : tags) key.append(1, '\0').append(tag);
         key.append(1, '\0').append(std::to_string(priority));
         const std::lock_guard lock{mutex_};
-        // A caller's strings must not eat the memory: beyond this many the rotations start anew.
-        if (numbers_.size() >= most) numbers_.clear();
-        const auto [it, added] = numbers_.try_emplace(std::move(key), next_ % most);
-        if (added) ++next_;
-        return it->second;
+        if (const auto it = numbers_.find(key); it != numbers_.end()) return it->second;
+        if (numbers_.size() >= sweep_at_) forget_unused();
+        const auto number = std::make_shared<const std::uint32_t>(free_.empty() ? next_ : free_.back());
+        numbers_.emplace(std::move(key), number);
+        if (free_.empty()) {
+            ++next_;
+        } else {
+            free_.pop_back();
+        }
+        return number;
     }
 
   private:
-    static constexpr std::uint32_t most = 4096;
+    /// A caller's strings must not eat the memory. Nobody but this table can hand out a number that only this
+    /// table holds, so one such is free. Called with the mutex.
+    void forget_unused() {
+        free_.reserve(free_.size() + numbers_.size());
+        std::erase_if(numbers_, [&](const auto& entry) {
+            const bool unused = entry.second.use_count() == 1;
+            if (unused) free_.push_back(*entry.second);
+            return unused;
+        });
+        sweep_at_ = std::max(most, 2 * numbers_.size());  // the look costs O(1) for each that is added
+    }
+
+    static constexpr std::size_t most = 4096;  // twice the subsets that one snapshot can have
     std::mutex mutex_;
+    std::size_t sweep_at_ = most;
     std::uint32_t next_ = 0;
-    std::unordered_map<std::string, std::uint32_t> numbers_;
+    std::vector<std::uint32_t> free_;
+    std::unordered_map<std::string, std::shared_ptr<const std::uint32_t>> numbers_;
+};
+
+/// What the first use of a subset came to.
+template <Strategy S>
+struct FirstUse {
+    const Group<S>* group = nullptr;      ///< nullptr: `error` says why
+    std::shared_ptr<const Group<S>> own{};  ///< holds `group` when the snapshot's table did not take it
+    Errc error{};
+    bool wants_room = false;  ///< it would fit in, if the table were not full
 };
 
 template <Strategy S>
@@ -48,21 +79,25 @@ class Subsets {
   public:
     explicit Subsets(const Options& options) noexcept : options_{options} {}
 
-    /// The group of all that match. nullptr and why: unknown model or tag (nothing is stored for those), or
-    /// `Errc::too_many_changes` when the table is full and `draw` must make room. Lock-free but for the first
-    /// use of a subset, which builds it. Throws std::bad_alloc.
-    const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria, Errc& error) {
+    /// The group of all that match, when it is prepared: else nullptr, and `first_use` tells more. Lock-free.
+    const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria) const noexcept {
+        const auto* node = snapshot.subsets.find(SubsetKey::of(criteria));
+        return node == nullptr ? nullptr : node->group.get();
+    }
+
+    /// Prepares the group of all that match, unless the model or a tag is unknown (nothing is stored for
+    /// those). Where the table has no room the group serves this one request. Throws std::bad_alloc.
+    FirstUse<S> first_use(const Snapshot<S>& snapshot, const Criteria& criteria) {
         SubsetKey key = SubsetKey::of(criteria);
-        if (const auto* node = snapshot.subsets.find(key)) return node->group.get();
         if (!key.model.empty() && !snapshot.models.contains(key.model)) {
-            if (!snapshot.any_model) return fail(error, Errc::unknown_model);
+            if (!snapshot.any_model) return {.error = Errc::unknown_model};
             // Only backends that serve whatever they are asked for match: one subset for all such names.
             const Criteria others{.model = no_such_model, .tags = criteria.tags};
             key = SubsetKey::of(others);
-            if (const auto* node = snapshot.subsets.find(key)) return node->group.get();
+            if (const auto* node = snapshot.subsets.find(key)) return {.group = node->group.get()};
         }
         for (const auto tag : key.tags) {
-            if (!snapshot.tags.contains(tag)) return fail(error, Errc::unknown_tags);
+            if (!snapshot.tags.contains(tag)) return {.error = Errc::unknown_tags};
         }
         auto group = std::make_shared<Group<S>>();
         build(snapshot, *group, key.model, key.tags);
@@ -72,18 +107,28 @@ class Subsets {
         auto node = std::make_unique<SubsetNode<S>>(key, group);
         const auto* there =
             snapshot.subsets.insert(std::move(node), options_.subset_limit, options_.subset_memory);
-        if (there == nullptr) return fail(error, Errc::too_many_changes);
-        return there->group.get();
+        if (there != nullptr) return {.group = there->group.get()};
+        const auto* raw = group.get();
+        // What is carried over takes up to half.
+        return {
+            .group = raw, .own = std::move(group), .wants_room = raw->bytes <= options_.subset_memory / 2};
+    }
+
+    /// The same picture with the subsets that are in use, up to half of what may be in. Builds no table,
+    /// needs no lock. O(members + subsets). Throws std::bad_alloc.
+    std::shared_ptr<const Snapshot<S>> with_room(const Snapshot<S>& full) const {
+        auto snapshot = std::make_shared<Snapshot<S>>(full);
+        carry_over(full, *snapshot);
+        return snapshot;
     }
 
     /// The next snapshot is drawn for another strategy, or one with other parameters: what the one before
     /// built is of no use. Called with the roster's mutex.
     void forget_tables() noexcept { tables_are_current_ = false; }
 
-    /// A new snapshot. Called with the roster's mutex. With `carry` the membership stands and only room for
-    /// subsets is wanted: those used since `previous` was drawn are taken over, half of the limit at most.
+    /// A new snapshot. Called with the roster's mutex.
     std::shared_ptr<Snapshot<S>> draw(const S& strategy, std::vector<Member> members,
-                                      const Snapshot<S>* previous, bool carry = false) {
+                                      const Snapshot<S>* previous) {
         auto snapshot = std::make_shared<Snapshot<S>>(strategy);
         snapshot->members = std::move(members);
         std::map<std::string_view, Census> by_model;
@@ -104,18 +149,12 @@ class Subsets {
             remember_tables(*previous, *snapshot);
         }
         build(*snapshot, snapshot->pool, {}, {});
-        if (carry && previous != nullptr) carry_over(*previous, *snapshot);
         tables_are_current_ = true;
         return snapshot;
     }
 
   private:
     static constexpr std::string_view no_such_model{"\xff", 1};  // no UTF-8, so nobody's model name
-
-    static const Group<S>* fail(Errc& error, Errc reason) noexcept {
-        error = reason;
-        return nullptr;
-    }
 
     void build(const Snapshot<S>& snapshot, Group<S>& group, std::string_view model,
                std::span<const std::string_view> tags) {

@@ -50,6 +50,8 @@ class AliasTable {
         }
     }
 
+    std::size_t memory() const noexcept { return columns_.capacity() * sizeof(Column); }
+
     /// Whether all weights are the same.
     bool is_even() const noexcept { return columns_.empty(); }
 

@@ -132,6 +132,9 @@ class SlotTable {
 
     std::span<const std::uint16_t> owners() const noexcept { return owners_; }
 
+    /// Without the times, which all tables share.
+    std::size_t memory() const noexcept { return owners_.capacity() * sizeof(std::uint16_t); }
+
   private:
     class Visitors {
       public:
