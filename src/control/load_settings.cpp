@@ -99,6 +99,8 @@ class SettingsBuilder {
             settings_.options.health_check = false;
             settings_.options.ejection = false;
             settings_.options.max_retries = 0;
+            settings_.options.rest_max = Duration::zero();  // whoever was told to wait asks again, of it
+            settings_.options.timing = false;               // there is nobody to compare it with
         } else {
             settings_.mode = backends.size() > 1 ? Mode::multi_backend : Mode::single_backend_balanced;
         }

@@ -248,4 +248,16 @@ TEST_CASE("without an own word a 429 rests 5 s, and no rest is longer than 60 s"
     CHECK(*balancer->select().retry_after() == 60s);
 }
 
+TEST_CASE("with rest_max at 0 nobody rests, and nothing is told") {
+    Fixture f;
+    f.options.rest_max = 0s;
+    auto balancer = f.make(fleet(1));
+    const std::size_t told = f.events.size();
+    Outcome busy = Outcome::rate_limited;
+    busy.retry_after = 30s;
+    for (int i = 0; i < 3; ++i) CHECK(one(*balancer, busy) == "b0");
+    CHECK(figures(*balancer, "b0").state == BackendState::healthy);
+    CHECK(f.events.size() == told);
+}
+
 }  // namespace

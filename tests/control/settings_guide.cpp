@@ -1,8 +1,10 @@
 // The operator's guide, example by example, and its table of modes.
 #include <chrono>
 
+#include <fairlead/balancer/balancer.hpp>
 #include <fairlead/control/mode_line.hpp>
 #include <fairlead/model/error.hpp>
+#include <fairlead/strategies/any_strategy.hpp>
 
 #include "settings_support.hpp"
 #include "support/catch.hpp"
@@ -136,7 +138,27 @@ TEST_CASE("every row of the table of modes") {
     CHECK(settings.options.health_check == machinery);
     CHECK(settings.options.ejection == machinery);
     CHECK(settings.options.max_retries == (machinery ? 2 : 0));
+    CHECK(settings.options.rest_max == (machinery ? 60s : 0s));
+    CHECK(settings.options.timing == machinery);
     CHECK(settings.backends.front().max_connections == (machinery ? 50 : max_connections_limit));
+}
+
+TEST_CASE("single_backend gives the one backend whatever it answered") {
+    const Settings settings = load({{"VLLM_SERVER_URL", "http://a"}});
+    Balancer<AnyStrategy> balancer{settings};
+    Outcome busy = Outcome::rate_limited;
+    busy.retry_after = 30s;
+    Outcome unavailable = Outcome::from_status(503);
+    unavailable.retry_after = 30s;
+    for (const Outcome& outcome :
+         {busy, unavailable, Outcome::from_status(429), Outcome{Outcome::timeout},
+          Outcome{Outcome::connect_error}, Outcome::from_status(500), Outcome::from_status(500)}) {
+        Lease lease = balancer.select();
+        REQUIRE(lease);
+        CHECK(lease->name == "default");
+        balancer.report(std::move(lease), outcome);
+    }
+    CHECK(balancer.snapshot().front().state == BackendState::healthy);
 }
 
 TEST_CASE("a written max_connections is a limit in single_backend too") {

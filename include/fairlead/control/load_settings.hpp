@@ -70,7 +70,8 @@ class SettingsError : public std::runtime_error {
 };
 
 /// Reads and checks the settings, and chooses the mode: see `Mode`. In `Mode::single_backend` health checks,
-/// ejection and retries are off, and `max_connections` is no limit unless it was written.
+/// ejection, rests, retries and timing are off (its average response time is then shown as 0), and
+/// `max_connections` is no limit unless it was written.
 ///
 /// Throws `SettingsError` with every problem there is; nothing is half applied. Reads files: not for a
 /// request's path. Thread safe as long as nobody changes the environment meanwhile.

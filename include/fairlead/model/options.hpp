@@ -57,7 +57,7 @@ struct Options {
     double max_ejected = 0.5;          ///< share of the backends of one model and priority that may be out
     bool probe_ends_ejection = false;  ///< a passing probe returns an ejected backend
     Duration rest_default = std::chrono::seconds{5};  ///< after a 429 that does not say how long
-    Duration rest_max = std::chrono::seconds{60};     ///< whatever it says, at most
+    Duration rest_max = std::chrono::seconds{60};     ///< whatever it says, at most; 0: nobody rests
     Duration slow_start{0};  ///< how long a backend that returns or is added takes a rising share; 0: off
     double slow_start_floor = 0.1;  ///< the share it begins with
 

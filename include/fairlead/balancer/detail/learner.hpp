@@ -98,7 +98,9 @@ class Learner {
     }
 
     void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
-        if (!roster_.rest_from(backend, now + rest_of(outcome, options_))) return;
+        const Duration length = rest_of(outcome, options_);
+        if (length <= Duration::zero()) return;  // `rest_max` of 0: nobody rests
+        if (!roster_.rest_from(backend, now + length)) return;
         writer_.write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
     }
 
