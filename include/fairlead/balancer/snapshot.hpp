@@ -57,8 +57,17 @@ struct Group {
         : levels{other.levels}, nobody{other.nobody}, panic{other.panic}, bytes{other.bytes} {}
     Group& operator=(const Group&) = delete;
 
-    /// The balancer's count of "a place came free" when a look over all candidates last found none: while it
-    /// stands there, a look would find none again. 0: not known to be full.
+    /// What a look over all candidates came to that found no place: who comes after it is told the same
+    /// without a look, however many there are. Written first, then `full_since` (release, acquire).
+    struct NoPlace {
+        std::atomic<std::int64_t> until{0};     ///< limits that rise by themselves: look again then
+        std::atomic<std::int64_t> rest_end{0};  ///< when all rest: the end of the shortest
+        std::atomic<Errc> reason{Errc::all_full};
+    };
+    mutable NoPlace no_place{};
+
+    /// The balancer's count of "a place came free" before that look: while it stands there, a look would find
+    /// none again. 0: not known to be full.
     mutable std::atomic<std::uint64_t> full_since{0};
 };
 

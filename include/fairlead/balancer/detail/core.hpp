@@ -246,12 +246,13 @@ class Core final : public LeaseOwner {
 
     [[gnu::always_inline]] Lease select_from(Lane& lane, const Group<S>& group, const Criteria& criteria,
                                              Time now) {
-        if (group.full_since.load(std::memory_order_relaxed) == places_.count()) [[unlikely]]
+        if (group.full_since.load(std::memory_order_acquire) == places_.count() && is_still_full(group, now))
+            [[unlikely]]
             return refused(group, criteria, now);
         const Picker<S> picker{lane.current->strategy, options_, lane, criteria, now};
         Found found = picker.find(group);
         if (found.candidate == nullptr) [[unlikely]] {
-            found = look_again(picker, group, criteria);
+            found = look_again(picker, group, criteria, now);
             if (found.candidate == nullptr) return refused(group, criteria, now);
         }
         return lease_of(*lane.current, found, criteria, now);
@@ -307,29 +308,45 @@ class Core final : public LeaseOwner {
         }
     }
 
+    /// A group that was found full, and where no place came free since, still is: but a limit within its slow
+    /// start may have risen.
+    static bool is_still_full(const Group<S>& group, Time now) noexcept {
+        return now.time_since_epoch().count() < group.no_place.until.load(std::memory_order_relaxed);
+    }
+
     /// Nobody could take it. Once more after saying so, so that a release that comes between is either seen
     /// here or sees the flag: both sides write, then read, all sequentially consistent.
     [[gnu::noinline]] Found look_again(const Picker<S>& picker, const Group<S>& group,
-                                       const Criteria& criteria) {
+                                       const Criteria& criteria, Time now) {
         if (!criteria.exclude.empty() || group.levels.empty()) return {};
         const std::uint64_t count = places_.count();
         places_.expect();
+        Time until = Time::max();
         for (const auto& level : group.levels) {
             for (const auto& candidate : level.candidates) {
-                if (CandidateAccess::is_warming(candidate)) return {};  // its limit rises by itself
-                if (CandidateAccess::has_place(candidate)) return picker.find(group);
+                if (picker.has_place(candidate)) return picker.find(group);
+                if (CandidateAccess::is_warming(candidate)) [[unlikely]]
+                    until = std::min(until, picker.next_rise(candidate));
             }
         }
-        group.full_since.store(count, std::memory_order_relaxed);
+        // Said before any of it is known to be so by others: `full_since` is published last.
+        Duration wait{};
+        const Errc reason = why_nobody(group, criteria, now, wait);
+        group.no_place.until.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+        group.no_place.rest_end.store((now + wait).time_since_epoch().count(), std::memory_order_relaxed);
+        group.no_place.reason.store(reason, std::memory_order_relaxed);
+        group.full_since.store(count, std::memory_order_release);
         return {};
     }
 
     [[gnu::noinline]] Lease refused(const Group<S>& group, const Criteria& criteria,
                                     Time now) const noexcept {
         // A group known to be full says so without a look over thousands.
-        if (group.full_since.load(std::memory_order_relaxed) == places_.count() &&
-            !roster_.due().is_pending()) {
-            return LeaseAccess::refused(Errc::all_full);
+        if (criteria.exclude.empty() && group.full_since.load(std::memory_order_acquire) == places_.count()) {
+            const Errc reason = group.no_place.reason.load(std::memory_order_relaxed);
+            if (reason != Errc::all_resting) return LeaseAccess::refused(reason);
+            const Duration end{group.no_place.rest_end.load(std::memory_order_relaxed)};
+            return LeaseAccess::refused(reason, std::max(Duration{1}, end - now.time_since_epoch()));
         }
         Duration wait{};
         const Errc reason = why_nobody(group, criteria, now, wait);

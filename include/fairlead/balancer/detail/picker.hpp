@@ -52,6 +52,25 @@ class Picker {
         return {};
     }
 
+    /// Whether a place is free at this moment, within the limit of its slow start. Sequentially consistent:
+    /// see `CandidateAccess::has_place`.
+    bool has_place(const Candidate& candidate) const noexcept {
+        return CandidateAccess::has_place(candidate, limit_of(candidate));
+    }
+
+    /// When the limit of one within its slow start has risen by one; `Time::max()` when it rises no more.
+    Time next_rise(const Candidate& candidate) const noexcept {
+        const auto& backend = CandidateAccess::backend(candidate);
+        const Time returned{Duration{backend.returned.load(std::memory_order_relaxed)}};
+        const double whole = candidate.limit();
+        const double share = (limit_of(candidate) + 1) / whole;
+        if (share > 1.0) return Time::max();  // its end draws a new picture
+        // The ramp solved for the moment; early by a rounding costs one more look.
+        const double done = (share - options_.slow_start_floor) / (1.0 - options_.slow_start_floor);
+        const double ticks = std::clamp(done, 0.0, 1.0) * static_cast<double>(options_.slow_start.count());
+        return std::max(now_ + Duration{1}, returned + Duration{static_cast<Duration::rep>(ticks)});
+    }
+
   private:
     static constexpr std::uint32_t preferences = 16;  // of a key, before chance decides
     static constexpr int second_draws = 4;  // each finds a free one with the free share's probability
@@ -107,13 +126,15 @@ class Picker {
         if (index >= candidates.size()) return false;
         const Candidate& candidate = candidates[index];
         if (!criteria_.exclude.empty() && is_excluded(candidate)) return false;
-        std::uint32_t limit = candidate.limit();
-        if (CandidateAccess::is_warming(candidate)) [[unlikely]] {
-            limit = slow_start_limit(limit, ramp(CandidateAccess::backend(candidate)));
-        }
-        if (!CandidateAccess::take(candidate, limit, found.word)) return false;
+        if (!CandidateAccess::take(candidate, limit_of(candidate), found.word)) return false;
         found.candidate = &candidate;
         return true;
+    }
+
+    std::uint32_t limit_of(const Candidate& candidate) const noexcept {
+        if (!CandidateAccess::is_warming(candidate)) [[likely]]
+            return candidate.limit();
+        return slow_start_limit(candidate.limit(), ramp(CandidateAccess::backend(candidate)));
     }
 
     bool is_excluded(const Candidate& candidate) const noexcept {
@@ -134,11 +155,11 @@ class Picker {
 };
 
 /// Why nobody in the group can take the request, looked at when nobody did. Several reasons: the one that a
-/// wait, or the caller, could mend first. `wait` receives the shortest rest. O(members).
+/// wait, or the caller, could mend first. `wait` receives the shortest rest. O(members), but ends at the
+/// first that is full.
 template <Strategy S>
 Errc why_nobody(const Group<S>& group, const Criteria& criteria, Time now, Duration& wait) noexcept {
     if (group.levels.empty()) return group.nobody;
-    bool full = false;
     bool resting = false;
     auto rest = std::numeric_limits<std::int64_t>::max();
     for (const auto& level : group.levels) {
@@ -149,15 +170,11 @@ Errc why_nobody(const Group<S>& group, const Criteria& criteria, Time now, Durat
                 continue;
             }
             const auto& backend = CandidateAccess::backend(candidate);
-            if (backend.resting()) {
-                resting = true;
-                rest = std::min(rest, backend.rest_until.load(std::memory_order_relaxed));
-            } else {
-                full = true;
-            }
+            if (!backend.resting()) return Errc::all_full;
+            resting = true;
+            rest = std::min(rest, backend.rest_until.load(std::memory_order_relaxed));
         }
     }
-    if (full) return Errc::all_full;
     if (!resting) return Errc::all_excluded;
     wait = std::max(Duration{1}, Duration{rest} - now.time_since_epoch());
     return Errc::all_resting;

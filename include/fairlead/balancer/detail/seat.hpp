@@ -52,10 +52,10 @@ struct CandidateAccess {
         return (candidate.generation_ & warming) != 0;
     }
 
-    /// Whether a place is free, in the one order of all sequentially consistent operations.
-    static bool has_place(const Candidate& candidate) noexcept {
+    /// Whether a place within `limit` is free, in the one order of all sequentially consistent operations.
+    static bool has_place(const Candidate& candidate, std::uint32_t limit) noexcept {
         const std::uint64_t now = candidate.account_->word.load(std::memory_order_seq_cst);
-        return ((now ^ candidate.generation_) & word::busy_mask) < candidate.limit_;
+        return ((now ^ candidate.generation_) & word::busy_mask) < limit;
     }
 
     /// Takes one place, if there is one: never more than `limit` in flight, by any interleaving, since the

@@ -68,7 +68,7 @@ class TurnNumbers {
 /// What the first use of a subset came to.
 template <Strategy S>
 struct FirstUse {
-    const Group<S>* group = nullptr;      ///< nullptr: `error` says why
+    const Group<S>* group = nullptr;        ///< nullptr: `error` says why
     std::shared_ptr<const Group<S>> own{};  ///< holds `group` when the snapshot's table did not take it
     Errc error{};
     bool wants_room = false;  ///< it would fit in, if the table were not full
