@@ -64,7 +64,7 @@ class Exchange {
     /// What the choice, or the wait for a place, came to.
     Step placed(Lease lease) {
         if (lease) return {Step::Kind::send, std::move(lease)};
-        const bool all_tried = lease.error() == Errc::all_excluded && !tried_.empty() && !again_;
+        const bool all_tried = lease.error() == Errc::all_excluded && !tried_.empty() && !repeating_;
         if (!all_tried) return {Step::Kind::give_up, std::move(lease)};
         again_ = true;
         const Duration pause = core_.tries().back_off(pauses_++);
@@ -97,6 +97,11 @@ class Exchange {
         return again;
     }
 
+    /// Whether an answer of this kind is the request's, retries aside.
+    bool is_final(const BackendConfig& backend, const Outcome& outcome) const noexcept {
+        return !retries(outcome, core_.options().retry_on, !backend.api_key.empty());
+    }
+
     /// Whether one more backend may be asked when no answer of `backend` came in time, and after how long.
     std::optional<Duration> hedge_after(const BackendConfig& backend) const {
         if (!core_.tries().hedges() || options_.retry == RequestOptions::Retry::never) return std::nullopt;
@@ -117,7 +122,8 @@ class Exchange {
     /// The criteria of the next try: without those tried, unless it is their turn again.
     void ask() {
         now_asked_ = wanted_;
-        if (tried_.empty() || std::exchange(again_, false)) return;
+        repeating_ = std::exchange(again_, false);
+        if (tried_.empty() || repeating_) return;
         excluded_.assign(wanted_.exclude.begin(), wanted_.exclude.end());
         excluded_.insert(excluded_.end(), tried_.begin(), tried_.end());
         now_asked_.exclude = excluded_;
@@ -137,7 +143,8 @@ class Exchange {
     std::vector<std::string> tried_{};
     std::vector<std::string_view> excluded_{};
     std::uint32_t pauses_ = 0;
-    bool again_ = false;  // all have been tried: the next try may go where one has been
+    bool again_ = false;      // all have been tried: the next try may go where one has been
+    bool repeating_ = false;  // the present one may
 };
 
 }  // namespace fairlead::detail
