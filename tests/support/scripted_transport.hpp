@@ -50,12 +50,12 @@ class ScriptedTransport {
         int cancelled = 0;
 
         /// Completes the oldest call that waits at `backend`.
-        void complete(const std::string& backend, Answer answer) {
+        void complete(const std::string& backend, Answer with) {
             for (auto it = pending.begin(); it != pending.end(); ++it) {
                 if ((*it)->backend != backend) continue;
                 const auto call = *it;
                 pending.erase(it);
-                return call->done.post(answer.error, answer);
+                return call->done.post(with.error, with);
             }
             throw std::out_of_range{"nothing waits at " + backend};
         }
