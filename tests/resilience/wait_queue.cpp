@@ -28,9 +28,8 @@ std::vector<int> drain(Queue& queue) {
 
 TEST_CASE("who waits is served in order of arrival within a priority, lower priorities first") {
     Queue queue;
-    for (const auto& [ticket, kind, priority] :
-         std::vector<std::tuple<int, std::string, int>>{{1, "a", 0}, {2, "b", 0}, {3, "a", -1}, {4, "b", 5},
-                                                        {5, "a", 0}, {6, "c", -1}, {7, "b", 0}}) {
+    for (const auto& [ticket, kind, priority] : std::vector<std::tuple<int, std::string, int>>{
+             {1, "a", 0}, {2, "b", 0}, {3, "a", -1}, {4, "b", 5}, {5, "a", 0}, {6, "c", -1}, {7, "b", 0}}) {
         REQUIRE(queue.push(ticket, kind, priority, {}, 100));
     }
     CHECK(drain(queue) == std::vector{3, 6, 1, 2, 5, 7, 4});

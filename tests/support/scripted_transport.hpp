@@ -43,8 +43,9 @@ class ScriptedTransport {
     };
     struct Script {
         /// What a backend answers; nothing: the call waits for `complete`.
-        std::function<std::optional<Answer>(const std::string& backend)> answer =
-            [](const std::string&) { return Answer{}; };
+        std::function<std::optional<Answer>(const std::string& backend)> answer = [](const std::string&) {
+            return Answer{};
+        };
         std::vector<std::string> asked{};  ///< names, in order
         std::list<std::shared_ptr<Call>> pending{};
         int cancelled = 0;
@@ -92,7 +93,9 @@ class ScriptedTransport {
 
   private:
     static std::string text_of(const std::string& text) { return text; }
-    static std::string text_of(const std::unique_ptr<std::string>& text) { return text ? *text : "moved from"; }
+    static std::string text_of(const std::unique_ptr<std::string>& text) {
+        return text ? *text : "moved from";
+    }
 
     asio::io_context* io_;
     std::shared_ptr<Script> script_ = std::make_shared<Script>();
@@ -105,7 +108,9 @@ class ScriptedBlocking {
     using Response = Answer;
 
     struct Script {
-        std::function<Answer(const std::string& backend)> answer = [](const std::string&) { return Answer{}; };
+        std::function<Answer(const std::string& backend)> answer = [](const std::string&) {
+            return Answer{};
+        };
         std::vector<std::string> asked{};
     };
 

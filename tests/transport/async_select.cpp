@@ -321,13 +321,12 @@ TEST_CASE("no waiter is lost and none is served twice, whatever threads do") {
                 in_flight.fetch_sub(1);
                 balancer.report(std::move(lease), Outcome::success);
             };
-            balancer.async_select(Criteria{}, RequestOptions{.priority = i % 3},
-                                  asio::bind_executor(request.strand,
-                                                      asio::bind_cancellation_slot(
-                                                          request.signal.slot(), std::move(done))));
+            balancer.async_select(
+                Criteria{}, RequestOptions{.priority = i % 3},
+                asio::bind_executor(request.strand,
+                                    asio::bind_cancellation_slot(request.signal.slot(), std::move(done))));
             if (i % 5 == 0) {
-                asio::post(request.strand,
-                           [&] { request.signal.emit(asio::cancellation_type::terminal); });
+                asio::post(request.strand, [&] { request.signal.emit(asio::cancellation_type::terminal); });
             }
             if (i % 50 == 0) static_cast<void>(balancer.disable("b0"));
             if (i % 50 == 25) static_cast<void>(balancer.enable("b0"));

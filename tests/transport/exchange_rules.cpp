@@ -1,5 +1,5 @@
-// Tries, from outside: how many, where to, after how long, and what the caller gets. Blocking and asynchronous
-// calls are driven by the same rules, and both are looked at.
+// Tries, from outside: how many, where to, after how long, and what the caller gets. Blocking and
+// asynchronous calls are driven by the same rules, and both are looked at.
 #include <chrono>
 #include <memory>
 #include <string>
@@ -50,8 +50,8 @@ struct Result {
 };
 
 /// The same request over both kinds of transport, which must come to the same.
-Result both(std::size_t backends, const Options& options, const std::function<Answer(const std::string&)>& answer,
-            const RequestOptions& request = {}) {
+Result both(std::size_t backends, const Options& options,
+            const std::function<Answer(const std::string&)>& answer, const RequestOptions& request = {}) {
     Result blocking;
     {
         Balancer<RoundRobin, ScriptedBlocking> balancer{fleet(backends), options};
@@ -113,7 +113,8 @@ struct Instant {
 
 TEST_CASE("max_retries further tries, each on a backend not tried yet, and then the last answer") {
     for (const std::uint32_t retries : {0U, 1U, 2U, 5U}) {
-        const auto failing = both(8, rules(retries), [](const std::string&) { return Answer{.status = 500}; });
+        const auto failing =
+            both(8, rules(retries), [](const std::string&) { return Answer{.status = 500}; });
         CHECK(failing.asked.size() == retries + 1);
         CHECK(distinct(failing.asked) == retries + 1);
         CHECK(failing.status == 500);
@@ -140,7 +141,13 @@ TEST_CASE("the same backend is asked again only when there is no other, after a 
 TEST_CASE("what must not be repeated is not: by wish, by outcome, by option") {
     RequestOptions once;
     once.retry = RequestOptions::Retry::never;
-    CHECK(both(3, rules(2), [](const std::string&) { return Answer{0, broken}; }, once).asked.size() == 1);
+    CHECK(both(
+              3, rules(2),
+              [](const std::string&) {
+                  return Answer{0, broken};
+              },
+              once)
+              .asked.size() == 1);
     for (const int status : {200, 301, 400, 404, 422}) {
         const auto result = both(3, rules(2), [&](const std::string&) { return Answer{.status = status}; });
         CHECK(result.asked.size() == 1);
@@ -155,7 +162,8 @@ TEST_CASE("what must not be repeated is not: by wish, by outcome, by option") {
 TEST_CASE("nothing is tried past the deadline, and no pause is begun that would end behind it") {
     RequestOptions past;
     past.deadline = Deadline{std::chrono::steady_clock::now() - 1ms};
-    const auto late = both(3, rules(2), [](const std::string&) { return Answer{}; }, past);
+    const auto late = both(
+        3, rules(2), [](const std::string&) { return Answer{}; }, past);
     CHECK(late.asked.empty());
     CHECK(late.error == Errc::deadline_passed);
 
@@ -163,7 +171,12 @@ TEST_CASE("nothing is tried past the deadline, and no pause is begun that would 
     slow.back_off_base = slow.back_off_max = 1h;  // of which the jitter takes a random part
     RequestOptions soon;
     soon.deadline = Deadline::in(1s, std::chrono::steady_clock::now());
-    const auto cut = both(1, slow, [](const std::string&) { return Answer{0, broken}; }, soon);
+    const auto cut = both(
+        1, slow,
+        [](const std::string&) {
+            return Answer{0, broken};
+        },
+        soon);
     CHECK(cut.asked.size() == 1);
     CHECK(cut.error == broken);
 }
@@ -214,7 +227,8 @@ TEST_CASE("a backend removed while its request is retried is asked no more, and 
     CHECK(balancer.snapshot().size() == 1);
 }
 
-TEST_CASE("cancelling reaches the transport at once, and a pause, and the queue; the lease reports cancelled") {
+TEST_CASE(
+    "cancelling reaches the transport at once, and a pause, and the queue; the lease reports cancelled") {
     asio::io_context io;
     Options options = rules(2);
     options.back_off_base = options.back_off_max = 1h;
@@ -222,10 +236,9 @@ TEST_CASE("cancelling reaches the transport at once, and a pause, and the queue;
     auto& script = balancer.transport().script();
     std::vector<std::error_code> errors;
     const auto begin = [&](asio::cancellation_signal& signal) {
-        balancer.async_send("x", asio::bind_cancellation_slot(
-                                     signal.slot(), [&](std::error_code error, const Answer&) {
-                                         errors.push_back(error);
-                                     }));
+        balancer.async_send(
+            "x", asio::bind_cancellation_slot(
+                     signal.slot(), [&](std::error_code error, const Answer&) { errors.push_back(error); }));
         io.restart();
         io.poll();
     };
@@ -314,7 +327,8 @@ TEST_CASE("a request that finds all full waits its turn, across a retry too") {
     REQUIRE(script.asked.size() == 2);  // the third waits
     const std::string first = script.asked[0];
     const std::string second = script.asked[1];
-    script.complete(first, {.status = 500});  // to be tried elsewhere, which is taken: it stands behind the third
+    script.complete(first,
+                    {.status = 500});  // to be tried elsewhere, which is taken: it stands behind the third
     turn();
     REQUIRE(script.asked.size() == 3);
     CHECK(script.asked[2] == first);

@@ -44,11 +44,12 @@ struct Hedging {
     ScriptedTransport<>::Script& script() { return balancer.transport().script(); }
 
     void begin(RequestOptions options = {}, asio::cancellation_slot slot = {}) {
-        balancer.async_send("x", Criteria{}, options,
-                            asio::bind_cancellation_slot(slot, [this](std::error_code error, const Answer& a) {
-                                errors.push_back(error);
-                                statuses.push_back(a.status);
-                            }));
+        balancer.async_send(
+            "x", Criteria{}, options,
+            asio::bind_cancellation_slot(slot, [this](std::error_code error, const Answer& a) {
+                errors.push_back(error);
+                statuses.push_back(a.status);
+            }));
     }
 
     /// Runs the loop until `calls` were sent: a hedge comes by its timer, a moment later.

@@ -169,9 +169,9 @@ class Balancer {
 
     /// As `disable`, and the event `drained` when nothing is in flight any more.
     ///
-    /// `drained(std::error_code)` is called once, on the thread that ended the last request (or this one, when
-    /// nothing is in flight) and under no lock: empty then; `Errc::cancelled` when the backend was enabled,
-    /// disabled or removed before. Must not throw.
+    /// `drained(std::error_code)` is called once, on the thread that ended the last request (or this one,
+    /// when nothing is in flight) and under no lock: empty then; `Errc::cancelled` when the backend was
+    /// enabled, disabled or removed before. Must not throw.
     std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained = {}) {
         return core_.write(
             [&](auto& roster, Time now) { return roster.drain(name, std::move(drained), now); });

@@ -49,8 +49,8 @@ struct QueueFigures {
 
 /// What is known of the whole balancer beside its backends.
 struct BalancerFigures {
-    std::uint64_t requests = 0;  ///< that `send`, `async_send` and `async_stream` began
-    std::uint64_t retries = 0;   ///< further tries, hedges included
+    std::uint64_t requests = 0;         ///< that `send`, `async_send` and `async_stream` began
+    std::uint64_t retries = 0;          ///< further tries, hedges included
     std::uint64_t retries_refused = 0;  ///< by the retry budget
     QueueFigures queue{};
 };

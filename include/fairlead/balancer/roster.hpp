@@ -114,8 +114,8 @@ class Roster {
         return {};
     }
 
-    /// As `set_duty` with `draining`; `drained` is among `take_calls()` when nothing is in flight any more, or
-    /// with `Errc::cancelled` when the operator thinks otherwise before that.
+    /// As `set_duty` with `draining`; `drained` is among `take_calls()` when nothing is in flight any more,
+    /// or with `Errc::cancelled` when the operator thinks otherwise before that.
     std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained, Time now) {
         const auto backend = find(name);
         if (!backend) return Errc::unknown_backend;

@@ -1,7 +1,7 @@
 // How long answers take, as a quantile: when a request is late enough to be asked for a second time.
 //
-// Without it a hedge needs a fixed delay, which is too early for a slow model (every request is sent twice) and
-// too late for a fast one (nobody is helped).
+// Without it a hedge needs a fixed delay, which is too early for a slow model (every request is sent twice)
+// and too late for a fast one (nobody is helped).
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@
 namespace fairlead {
 
 /// Counts latencies in buckets whose bounds grow by 2^(1/8), 9 %, from 1 ms to 18 hours, and forgets by
-/// halving. A value of 1.2 kB; no clock. Threads: needs the caller's mutex. `add` O(1), `quantile` O(buckets).
+/// halving. A value of 1.2 kB; no clock. Threads: needs the caller's mutex. `add` O(1), `quantile`
+/// O(buckets).
 class LatencyQuantile {
   public:
     void add(Duration latency) noexcept {

@@ -1,8 +1,8 @@
 // Who waits for a place, in which order, and for how long.
 //
 // Without it, a fleet at its limit answers errors for as long as a burst lasts, although a place comes free
-// every few milliseconds; and where waiting is unbounded or unordered, some callers wait for ever while others
-// are served.
+// every few milliseconds; and where waiting is unbounded or unordered, some callers wait for ever while
+// others are served.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ namespace fairlead {
 ///         else queue.skip(entry->kind);
 ///     }
 ///
-/// Threads: needs the caller's mutex. `push`, `remove` O(log n); `first` O(kinds). `push` throws std::bad_alloc.
+/// Threads: needs the caller's mutex. `push`, `remove` O(log n); `first` O(kinds). `push` throws
+/// std::bad_alloc.
 template <class Ticket>
 class WaitQueue {
   public:

@@ -11,8 +11,8 @@
 // the transport at once; the request is then reported as cancelled.
 //
 // When all that match are full or resting, the calls wait in line (`Options::queue_limit`, `queue_timeout`,
-// `RequestOptions::priority` and `deadline`), first come first served. What waits is held by the balancer: its
-// executor's context must outlive the balancer, and the balancer its calls.
+// `RequestOptions::priority` and `deadline`), first come first served. What waits is held by the balancer:
+// its executor's context must outlive the balancer, and the balancer its calls.
 #pragma once
 
 #include <memory>
@@ -88,8 +88,7 @@ struct AsyncCalls<Balancer<S, Transport, Clock>> {
         return select(owner, criteria, RequestOptions{}, std::forward<Token>(token));
     }
     template <class Token>
-    static auto select(Owner& owner, const Criteria& criteria, const RequestOptions& options,
-                       Token&& token) {
+    static auto select(Owner& owner, const Criteria& criteria, const RequestOptions& options, Token&& token) {
         return asio::async_initiate<Token, void(std::error_code, Lease)>(
             [&owner](auto handler, OwnedCriteria c, const RequestOptions& o) {
                 using Operation = SelectOperation<Core<S, Clock>, decltype(handler)>;

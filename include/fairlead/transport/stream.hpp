@@ -67,14 +67,12 @@ class Stream {
     }
 
     /// Reads some of the body into `buffer`: `void(std::error_code, std::size_t)`. `asio::error::eof` after
-    /// the body's proper end, with 0 bytes. One read at a time. Dropping or moving the stream meanwhile is fine;
-    /// dropped, the read completes with an error.
+    /// the body's proper end, with 0 bytes. One read at a time. Dropping or moving the stream meanwhile is
+    /// fine; dropped, the read completes with an error.
     template <class Token>
     auto async_read(asio::mutable_buffer buffer, Token&& token) {
         return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
-            [open = open_](auto handler, asio::mutable_buffer into) {
-                open->read(into, std::move(handler));
-            },
+            [open = open_](auto handler, asio::mutable_buffer into) { open->read(into, std::move(handler)); },
             token, buffer);
     }
 

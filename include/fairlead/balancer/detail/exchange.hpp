@@ -1,7 +1,7 @@
 // One request's way through its tries: select, classify, report, and whether and where to try again.
 //
-// Decides and accounts; sends nothing and waits for nothing. The blocking `send` (detail/send_blocking.hpp) and
-// the asynchronous calls (transport/async.hpp) both drive it, so the rules exist once.
+// Decides and accounts; sends nothing and waits for nothing. The blocking `send` (detail/send_blocking.hpp)
+// and the asynchronous calls (transport/async.hpp) both drive it, so the rules exist once.
 #pragma once
 
 #include <cstddef>

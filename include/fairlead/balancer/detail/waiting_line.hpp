@@ -1,9 +1,9 @@
 // Requests that wait for a place: who is served when one comes free.
 //
-// A place that comes free is offered to those who wait, in order, by the thread that freed it. Nobody is lost:
-// one that waits counts itself in (the signal's flag) and then tries once more; a release adds to the backend's
-// word and then reads the flag; all of it sequentially consistent (place_signal.hpp). Nobody is served twice:
-// whoever takes the request out of the queue, under the mutex, completes it.
+// A place that comes free is offered to those who wait, in order, by the thread that freed it. Nobody is
+// lost: one that waits counts itself in (the signal's flag) and then tries once more; a release adds to the
+// backend's word and then reads the flag; all of it sequentially consistent (place_signal.hpp). Nobody is
+// served twice: whoever takes the request out of the queue, under the mutex, completes it.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@
 
 namespace fairlead::detail {
 
-/// A request that waits, as the line sees it. The line calls `served` exactly once, on any thread and under no
-/// lock of the library.
+/// A request that waits, as the line sees it. The line calls `served` exactly once, on any thread and under
+/// no lock of the library.
 class Waiter {
   public:
     virtual ~Waiter() = default;

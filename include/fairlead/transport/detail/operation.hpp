@@ -34,8 +34,8 @@ namespace fairlead::detail {
 /// Where a step runs: a handler must never be called inside the initiating function.
 enum class Where : std::uint8_t { initiating, executor };
 
-/// Runs one request's exchange over an asynchronous transport. `Derived` sends (`try_on(which)`), says what the
-/// end of a try means (`tried(...)`), and completes with what there is (`give_up(error, wait, where)`).
+/// Runs one request's exchange over an asynchronous transport. `Derived` sends (`try_on(which)`), says what
+/// the end of a try means (`tried(...)`), and completes with what there is (`give_up(error, wait, where)`).
 ///
 /// At most two tries are under way at once, the second a hedge. Threads: the steps run one at a time, on the
 /// handler's executor; on a strand above it while hedging is on, because only then two things are awaited.
@@ -72,7 +72,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
   protected:
     struct Try {
         Lease lease{};
-        std::optional<BackendConfig> config{};  // while hedging: the lease may go before the transport is done
+        std::optional<BackendConfig>
+            config{};  // while hedging: the lease may go before the transport is done
         asio::cancellation_signal signal{};
         Time began{};
         bool under_way = false;
@@ -128,8 +129,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
     /// Whether another try may still bring an answer.
     bool another_is_under_way(std::size_t which) const noexcept { return tries_[1 - which].under_way; }
 
-    /// The answer of `which` is the request's: a hedge, or what it was to help, is cancelled. Its place is given
-    /// back now, since nothing may touch the balancer after the request has completed.
+    /// The answer of `which` is the request's: a hedge, or what it was to help, is cancelled. Its place is
+    /// given back now, since nothing may touch the balancer after the request has completed.
     void wins(std::size_t which) {
         Try& other = tries_[1 - which];
         if (!std::exchange(other.under_way, false)) return;

@@ -27,8 +27,7 @@ class SelectOperation final : public std::enable_shared_from_this<SelectOperatio
         : core_{core},
           criteria_{std::move(criteria)},
           options_{options},
-          executor_{
-              asio::prefer(executor_of(handler, fallback), asio::execution::outstanding_work.tracked)},
+          executor_{asio::prefer(executor_of(handler, fallback), asio::execution::outstanding_work.tracked)},
           slot_{asio::get_associated_cancellation_slot(handler)},
           handler_{std::move(handler)} {}
 

@@ -27,10 +27,9 @@ class StreamOperation final
     void try_on(std::size_t which) {
         this->transport_.async_open(
             this->tries_[which].backend(), this->request_of_try(), this->deadline(),
-            this->callback(which, [](StreamOperation& self, std::size_t w, std::error_code error,
-                                     Response head, Body body) {
-                self.opened(w, error, std::move(head), std::move(body));
-            }));
+            this->callback(which,
+                           [](StreamOperation& self, std::size_t w, std::error_code error, Response head,
+                              Body body) { self.opened(w, error, std::move(head), std::move(body)); }));
     }
 
     void opened(std::size_t which, std::error_code error, Response head, Body body) {
