@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 14> known_backend_fields{"name",
+constexpr std::array<std::string_view, 15> known_backend_fields{"name",
                                                                 "url",
                                                                 "model_name",
                                                                 "api_key",
@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, 14> known_backend_fields{"name",
                                                                 "first_byte_timeout",
                                                                 "idle_timeout",
                                                                 "total_timeout",
-                                                                "health"};
+                                                                "health",
+                                                                "mirror"};
 constexpr std::array<std::string_view, 4> known_health_fields{"path", "interval", "expected_status",
                                                               "body_contains"};
 constexpr std::size_t most_backends = 65'536;  // as Errc::too_many_backends says
@@ -128,6 +129,7 @@ ReadBackend read_backend(const Json& value, const std::string& where, Problems& 
     object.read("total_timeout", config.total_timeout, backend_time);
     if (object.written("health"))
         config.health = read_health(value["health"], object.path("health"), problems);
+    object.read("mirror", config.mirror);
     object.refuse_unknown(known_backend_fields);
     return backend;
 }

@@ -62,7 +62,7 @@ constexpr SettingRow setting_rows[] = {
     {"back_off_max", false, "seconds", "longest such wait", "上述等待的最大值"},
     {"hedge_quantile", false, "quantile", "one more try when no first byte came by this latency; 0: off",
      "首字节超过该延迟分位数时再试一次；0：关闭"},
-    {"mirror_share", false, "share", "requests also sent to a backend that does not serve; 0: off",
+    {"mirror_share", false, "share", "requests also sent to a backend marked as mirror; 0: off",
      "同时镜像到未服务后端的请求比例；0：关闭"},
 
     {"ejection", false, "", "whether failures of requests make a backend unhealthy",

@@ -144,4 +144,32 @@ TEST_CASE("a callback may call the balancer") {
     CHECK(figures(balancer, "b1").completed == 1);
 }
 
+TEST_CASE("a drain calls back once, when the last request ends, or says that it was called off") {
+    Balancer<RoundRobin> balancer{fleet(1)};
+    std::vector<std::error_code> told;
+    const auto note = [&](std::error_code how) { told.push_back(how); };
+    Lease lease = balancer.select();
+    REQUIRE_FALSE(balancer.drain("b0", note));
+    REQUIRE_FALSE(balancer.drain("b0", note));  // a second one who wants to know
+    CHECK(told.empty());
+    balancer.report(std::move(lease), Outcome::success);
+    CHECK(told == std::vector<std::error_code>(2));
+    REQUIRE_FALSE(balancer.drain("b0", note));  // nothing is in flight: at once
+    CHECK(told.size() == 3);
+
+    REQUIRE_FALSE(balancer.enable("b0"));
+    CHECK(told.size() == 3);
+    lease = balancer.select();
+    REQUIRE_FALSE(balancer.drain("b0", note));
+    REQUIRE_FALSE(balancer.enable("b0"));
+    REQUIRE(told.size() == 4);
+    CHECK(told[3] == Errc::cancelled);
+    REQUIRE_FALSE(balancer.drain("b0", note));
+    REQUIRE_FALSE(balancer.remove("b0"));
+    REQUIRE(told.size() == 5);
+    CHECK(told[4] == Errc::cancelled);
+    CHECK(balancer.drain("b0", note) == Errc::unknown_backend);
+    CHECK(told.size() == 5);
+}
+
 }  // namespace

@@ -94,10 +94,14 @@ class RawPeer {
 
     using Script = std::function<void(Connection&)>;
 
-    explicit RawPeer(Script script) : script_{std::move(script)} {
+    /// `port`: one that a peer had before, to come back on it; 0 for a free one.
+    explicit RawPeer(Script script, std::uint16_t port = 0) : script_{std::move(script)} {
         listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
+        const int on = 1;
+        ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         sockaddr_in address{};
         address.sin_family = AF_INET;
+        address.sin_port = htons(port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
         // The interface of sockets wants these very casts.

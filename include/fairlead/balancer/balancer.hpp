@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/core.hpp>
-#include <fairlead/balancer/detail/exchange.hpp>
+#include <fairlead/balancer/detail/send_blocking.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/settings.hpp>
@@ -168,7 +168,14 @@ class Balancer {
     std::error_code disable(std::string_view name) { return set_duty(name, detail::Duty::disabled); }
 
     /// As `disable`, and the event `drained` when nothing is in flight any more.
-    std::error_code drain(std::string_view name) { return set_duty(name, detail::Duty::draining); }
+    ///
+    /// `drained(std::error_code)` is called once, on the thread that ended the last request (or this one,
+    /// when nothing is in flight) and under no lock: empty then; `Errc::cancelled` when the backend was
+    /// enabled, disabled or removed before. Must not throw.
+    std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained = {}) {
+        return core_.write(
+            [&](auto& roster, Time now) { return roster.drain(name, std::move(drained), now); });
+    }
 
     /// The next requests are chosen by `strategy`. Those in flight are reported to the same backends.
     void set_strategy(S strategy) { core_.set_strategy(std::move(strategy)); }
@@ -178,8 +185,8 @@ class Balancer {
 
     /// Further tries after the first, and consecutive failures until a backend is unhealthy (at least 1), as
     /// they are now: `Options` say what they begin with. Any thread; for requests from now on.
-    std::uint32_t max_retries() const noexcept { return core_.max_retries(); }
-    void set_max_retries(std::uint32_t retries) noexcept { core_.set_max_retries(retries); }
+    std::uint32_t max_retries() const noexcept { return core_.tries().max_retries(); }
+    void set_max_retries(std::uint32_t retries) noexcept { core_.tries().set_max_retries(retries); }
     std::uint32_t failure_threshold() const noexcept { return core_.failure_threshold(); }
     std::error_code set_failure_threshold(std::uint32_t failures) noexcept {
         if (failures == 0) return Errc::bad_option;
@@ -197,6 +204,14 @@ class Balancer {
 
     /// Every backend's config, state and figures, by name. O(backends); takes the writers' mutex.
     std::vector<BackendFigures> snapshot() const { return core_.figures(); }
+
+    /// Requests, retries, and who waits for a place. Takes small mutexes.
+    BalancerFigures totals() const {
+        return {.requests = core_.tries().requests(),
+                .retries = core_.tries().retries(),
+                .retries_refused = core_.tries().refused(),
+                .queue = core_.line().figures()};
+    }
 
     /// `callback(const Event&)` is told of every change of state, ejection, retry and the like, on the thread
     /// where it happened and under no lock. Replaces the one before. Must not throw.

@@ -37,4 +37,22 @@ struct BackendFigures {
     int last_failure_status = 0;                  ///< its HTTP status, if it had one
 };
 
+/// Those who wait for a place (`async_select`, `async_send`, `async_stream`). Counts since the start.
+struct QueueFigures {
+    std::size_t waiting = 0;       ///< now
+    std::uint64_t served = 0;      ///< got a place
+    std::uint64_t overflowed = 0;  ///< refused: `queue_limit` waited already
+    std::uint64_t timed_out = 0;   ///< waited for as long as they could
+    std::uint64_t cancelled = 0;   ///< left
+    Duration waited{};             ///< by those that were served, all together
+};
+
+/// What is known of the whole balancer beside its backends.
+struct BalancerFigures {
+    std::uint64_t requests = 0;         ///< that `send`, `async_send` and `async_stream` began
+    std::uint64_t retries = 0;          ///< further tries, hedges included
+    std::uint64_t retries_refused = 0;  ///< by the retry budget
+    QueueFigures queue{};
+};
+
 }  // namespace fairlead

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -112,6 +113,18 @@ class Roster {
         return {};
     }
 
+    /// As `set_duty` with `draining`; `drained` is among `take_calls()` when nothing is in flight any more,
+    /// or with `Errc::cancelled` when the operator thinks otherwise before that.
+    std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained, Time now) {
+        const auto backend = find(name);
+        if (!backend) return Errc::unknown_backend;
+        set_duty(*backend, Duty::draining, now);
+        if (!drained) return {};
+        backend->on_drained.push_back(std::move(drained));
+        if (backend->announced_drain) end_drains(*backend, {});
+        return {};
+    }
+
     std::shared_ptr<LiveBackend> find(std::string_view name) const {
         const auto it = by_name_.find(name);
         return it == by_name_.end() ? nullptr : it->second;
@@ -126,8 +139,11 @@ class Roster {
     void eject(LiveBackend& backend, std::string_view reason, Time now) {
         // Where it stays, it does so until the next picture: `draws` moves on with any change.
         const auto keep = [&] { backend.kept_at.store(draws(), std::memory_order_relaxed); };
-        if (!options_.ejection || backend.ejection.is_ejected() || backend.duty == Duty::removed)
+        // A mirror serves nobody: there is nothing to take it out of.
+        if (!options_.ejection || backend.config->mirror || backend.ejection.is_ejected() ||
+            backend.duty == Duty::removed) {
             return keep();
+        }
         if (!backend.ejection.is_half_open() && !may_eject(backend)) {
             keep();
             if (!std::exchange(backend.ejection_refused, true)) {
@@ -224,7 +240,7 @@ class Roster {
         std::vector<Member> members;
         members.reserve(by_name_.size());
         for (const auto& [name, backend] : by_name_) {
-            const bool serving = backend->duty == Duty::serving;
+            const bool serving = backend->duty == Duty::serving && !backend->config->mirror;
             const bool usable = backend->findings_ok();
             members.push_back({backend, backend->config, CandidateAccess::make(*backend), serving,
                                serving && usable, serving && usable && !backend->ejection.is_half_open()});
@@ -252,7 +268,8 @@ class Roster {
         events_.push_back(std::move(event));
     }
     std::vector<Event> take_events() noexcept { return std::exchange(events_, {}); }
-    bool has_events() const noexcept { return !events_.empty(); }
+    /// What the host asked to be called when it happens; to be run under no lock.
+    std::vector<std::function<void()>> take_calls() noexcept { return std::exchange(calls_, {}); }
 
     /// Tells the host when the shown state is another than last time.
     void show(LiveBackend& backend, Time now) {
@@ -270,6 +287,7 @@ class Roster {
         if (backend.duty == duty) return;
         backend.duty = duty;
         backend.announced_drain = false;
+        end_drains(backend, Errc::cancelled);
         // Closing is a bit in the word, so that a snapshot that somebody still reads cannot hand it out.
         if (duty == Duty::serving) {
             backend.word.fetch_and(~word::closed, std::memory_order_relaxed);
@@ -288,6 +306,13 @@ class Roster {
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
         if (std::exchange(backend.announced_drain, true)) return;
         event({.kind = Event::Kind::drained, .backend = backend.config->name}, now);
+        end_drains(backend, {});
+    }
+
+    void end_drains(LiveBackend& backend, std::error_code how) {
+        for (auto& drained : std::exchange(backend.on_drained, {})) {
+            calls_.push_back([drained = std::move(drained), how] { drained(how); });
+        }
     }
 
     /// Lets a removed backend go when nothing is in flight; snapshots that still show it keep its memory.
@@ -351,7 +376,8 @@ class Roster {
         std::size_t kind = 0;
         std::size_t out = 0;
         for (const auto& [name, other] : by_name_) {
-            if (other->duty != Duty::serving || other->config->priority != backend.config->priority ||
+            if (other->duty != Duty::serving || other->config->mirror ||
+                other->config->priority != backend.config->priority ||
                 other->config->model_name != backend.config->model_name) {
                 continue;
             }
@@ -411,6 +437,7 @@ class Roster {
     std::uint32_t serials_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;
+    std::vector<std::function<void()>> calls_;
     std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
     std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
     std::vector<BackendId> free_ids_;

@@ -41,7 +41,7 @@ struct Options {
         std::chrono::milliseconds{50};                ///< only when the same backend must be used again
     Duration back_off_max = std::chrono::seconds{1};  ///< doubling, full jitter, at most this
     double hedge_quantile = 0.0;  ///< one more try when no first byte came by this quantile; 0: off
-    double mirror_share = 0.0;    ///< share of requests also sent to a backend that is not serving; 0: off
+    double mirror_share = 0.0;    ///< share of requests also sent to a backend marked `mirror`; 0: off
 
     // --- failure seen from requests ----------------------------------------------------------------------
     bool ejection = true;                 ///< whether failures make a backend unhealthy at all

@@ -39,8 +39,18 @@ class Stream {
     using Open = detail::OpenStream<typename Owner::CoreType, typename Owner::TransportType>;
 
     Stream() = default;
-    explicit Stream(std::unique_ptr<Open> open) noexcept : open_{std::move(open)} {}
+    explicit Stream(std::shared_ptr<Open> open) noexcept : open_{std::move(open)} {}
     explicit Stream(Duration retry_after) noexcept : retry_after_{retry_after} {}
+    Stream(Stream&& other) noexcept
+        : open_{std::move(other.open_)}, retry_after_{std::exchange(other.retry_after_, {})} {}
+    Stream& operator=(Stream&& other) noexcept {
+        std::swap(open_, other.open_);
+        std::swap(retry_after_, other.retry_after_);
+        return *this;
+    }
+    ~Stream() {
+        if (open_) open_->drop();
+    }
 
     /// Whether there is a response at all.
     explicit operator bool() const noexcept { return open_ != nullptr; }
@@ -48,22 +58,21 @@ class Stream {
     /// Status and headers. Only on a true stream.
     const Response& head() const noexcept { return open_->head; }
 
-    /// Who answers, as it was configured when chosen. Only on a true stream.
+    /// Who answers, as it was configured when chosen. Only on a true stream; empty when its end was read.
     const BackendConfig& backend() const noexcept { return open_->backend(); }
 
-    /// When refused because every match is resting: how long the shortest rest lasts.
+    /// When refused because every match is resting, or too many wait: after how long a place may be free.
     std::optional<Duration> retry_after() const noexcept {
         return retry_after_ > Duration::zero() ? std::optional{retry_after_} : std::nullopt;
     }
 
     /// Reads some of the body into `buffer`: `void(std::error_code, std::size_t)`. `asio::error::eof` after
-    /// the body's proper end, with 0 bytes. One read at a time; the stream stays where it is meanwhile.
+    /// the body's proper end, with 0 bytes. One read at a time. Dropping or moving the stream meanwhile is
+    /// fine; dropped, the read completes with an error.
     template <class Token>
     auto async_read(asio::mutable_buffer buffer, Token&& token) {
         return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
-            [open = open_.get()](auto handler, asio::mutable_buffer into) {
-                open->read(into, std::move(handler));
-            },
+            [open = open_](auto handler, asio::mutable_buffer into) { open->read(into, std::move(handler)); },
             token, buffer);
     }
 
@@ -79,31 +88,31 @@ class Stream {
     }
 
   private:
-    std::unique_ptr<Open> open_;
+    std::shared_ptr<Open> open_;
     Duration retry_after_{};
 };
 
 namespace detail {
 
-/// A stream's state: on the heap, so that a stream can be moved while the transport holds references.
+/// A stream's state: shared with the read that is under way, so that the stream can be moved or dropped.
 template <class Core, class Transport>
-struct OpenStream {
+struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     using Response = typename Transport::Response;
     using Body = typename Transport::Body;
 
-    OpenStream(Core& c, Lease l, Response h, Body b)
-        : core{c}, lease{std::move(l)}, head{std::move(h)}, body{std::move(b)}, config{&*lease} {}
+    OpenStream(Core& c, asio::any_io_executor e, Lease l, Response h, Body b)
+        : core{c}, executor{std::move(e)}, lease{std::move(l)}, head{std::move(h)}, body{std::move(b)} {}
     OpenStream(const OpenStream&) = delete;
     OpenStream& operator=(const OpenStream&) = delete;
     ~OpenStream() {
         if (lease) finish(Outcome::cancelled);
     }
 
-    const BackendConfig& backend() const noexcept { return keep ? *keep : *config; }
+    const BackendConfig& backend() const noexcept { return lease ? *lease : ended_backend; }
 
     template <class Handler>
     void read(asio::mutable_buffer into, Handler handler) {
-        body.async_read(into, ReadHandler<Handler>{this, std::move(handler)});
+        body.async_read(into, ReadHandler<Handler>{this->shared_from_this(), std::move(handler)});
     }
 
     /// Notes what was read, then hands it on; executor and cancellation are the caller's.
@@ -112,11 +121,11 @@ struct OpenStream {
         using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
         using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
 
-        OpenStream* self;
+        std::shared_ptr<OpenStream> self;
         Handler handler;
 
         executor_type get_executor() const noexcept {
-            return asio::get_associated_executor(handler, asio::any_io_executor{asio::system_executor{}});
+            return asio::get_associated_executor(handler, self->executor);
         }
         cancellation_slot_type get_cancellation_slot() const noexcept {
             return asio::get_associated_cancellation_slot(handler);
@@ -128,37 +137,49 @@ struct OpenStream {
     };
 
     void was_read(std::error_code error, std::size_t size) {
-        if (!lease) return;  // reported already: another try was wanted, and none was to be had
+        if (!lease) return;  // dropped, or reported already: another try was wanted, and none was to be had
         if (size > 0) core.first_byte(lease);  // only the first call counts
         if (!error) return;
         if (error == asio::error::eof) {
             finish(Transport::outcome({}, std::as_const(head)));
         } else {
-            finish(cancelled ? Outcome{Outcome::cancelled} : Transport::outcome(error, std::as_const(head)));
+            finish(is_cancelled ? Outcome{Outcome::cancelled}
+                                : Transport::outcome(error, std::as_const(head)));
         }
     }
 
     void cancel() {
-        cancelled = true;
+        is_cancelled = true;
         body.cancel();
+    }
+
+    /// The caller let go of it.
+    void drop() noexcept {
+        if (lease) finish(Outcome::cancelled);
+        body.cancel();
+    }
+
+    /// Gives the place back although the body is still to be read. Throws std::bad_alloc.
+    void report_early(const Outcome& outcome) {
+        ended_backend = *lease;
+        finish(outcome);
     }
 
     void finish(Outcome outcome) noexcept {
         outcome.prompt_tokens = prompt_tokens;
         outcome.completion_tokens = completion_tokens;
-        keep = std::make_unique<BackendConfig>(*lease);
         core.report(std::move(lease), outcome);
     }
 
     Core& core;
+    asio::any_io_executor executor;  // for handlers that have none of their own
     Lease lease;
     Response head;
     Body body;
-    const BackendConfig* config;
-    std::unique_ptr<BackendConfig> keep;  // the lease's config goes with it
+    BackendConfig ended_backend{};  // what is shown when the lease, and the config with it, has gone
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
-    bool cancelled = false;
+    bool is_cancelled = false;
 };
 
 }  // namespace detail

@@ -23,12 +23,12 @@
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/subsets.hpp>
+#include <fairlead/balancer/detail/tries.hpp>
+#include <fairlead/balancer/detail/waiting_line.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/model/validate.hpp>
-#include <fairlead/resilience/retry.hpp>
-#include <fairlead/resilience/retry_budget.hpp>
 
 namespace fairlead::detail {
 
@@ -150,31 +150,35 @@ class Core final : public LeaseOwner {
 
     void abandon(Lease& lease) noexcept final { report(std::move(lease), Outcome::cancelled); }
 
-    // --- tries -------------------------------------------------------------------------------------------
+    // --- tries and waiting -------------------------------------------------------------------------------
 
-    void count_request() noexcept { requests_.fetch_add(1, std::memory_order_relaxed); }
-    std::uint32_t max_retries() const noexcept { return max_retries_.load(std::memory_order_relaxed); }
+    Tries<Core>& tries() noexcept { return tries_; }
+    const Tries<Core>& tries() const noexcept { return tries_; }
+    WaitingLine<Core>& line() noexcept { return line_; }
+    const WaitingLine<Core>& line() const noexcept { return line_; }
 
-    void set_max_retries(std::uint32_t n) noexcept { max_retries_.store(n, std::memory_order_relaxed); }
     std::uint32_t failure_threshold() const noexcept { return learner_.failure_threshold(); }
     void set_failure_threshold(std::uint32_t n) noexcept { learner_.set_failure_threshold(n); }
 
-    /// Whether the budget allows one more try; tells the host either way.
-    bool take_retry(const std::string& backend, const Outcome& outcome) {
-        return write([&](Roster& roster, Time now) {
-            const bool allowed = retry_budget_.take(now, requests_.load(std::memory_order_relaxed), options_);
-            roster.event({.kind = allowed ? Event::Kind::retry : Event::Kind::retry_budget_exhausted,
-                          .backend = backend,
-                          .reason = to_string(outcome.kind)},
-                         now);
-            return allowed;
-        });
+    /// When something comes back by itself: a rest, an ejection, a ramp.
+    Time next_due() const noexcept { return roster_.due().at(); }
+
+    /// Does what has fallen due, and serves who waits: for those that wait until then.
+    void look() noexcept {
+        const Time now = clock_.now();
+        if (roster_.due().is_due(now)) settle(now);
+        line_.serve();
     }
 
-    /// How long to wait before the same backend is tried for the `again`-th time.
-    Duration back_off(std::uint32_t again) {
-        const std::lock_guard lock{roster_.mutex()};
-        return detail::back_off(again, options_, rng_);
+    /// A place on one of the mirrors that match, at random. Not true when there is none. Throws
+    /// std::bad_alloc.
+    Lease select_mirror(const Criteria& criteria) {
+        auto* lane = publication_.read();
+        if (lane == nullptr) return LeaseAccess::refused(Errc::out_of_memory);
+        const Snapshot<S>& snapshot = *lane->current;
+        const Found found = find_mirror(snapshot, criteria, lane->rng);
+        if (found.candidate == nullptr) return LeaseAccess::refused(Errc::no_backends);
+        return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{});
     }
 
     // --- the fleet ---------------------------------------------------------------------------------------
@@ -185,6 +189,7 @@ class Core final : public LeaseOwner {
     auto write(Change&& change) {
         const Time now = clock_.now();
         std::vector<Event> events;
+        std::vector<std::function<void()>> calls;
         bool drawn = false;
         auto result = [&] {
             const std::lock_guard lock{roster_.mutex()};
@@ -192,10 +197,12 @@ class Core final : public LeaseOwner {
             drawn = roster_.changed();
             if (drawn) publish(now);
             events = roster_.take_events();
+            calls = roster_.take_calls();
             return value;
         }();
         if (drawn) place_freed();  // whoever waits or was told "full" looks at the new picture
         announcer_.tell(events);
+        for (const auto& call : calls) call();
         return result;
     }
 
@@ -212,8 +219,18 @@ class Core final : public LeaseOwner {
         }
     }
 
-    /// A place may have come free.
-    [[gnu::noinline]] void place_freed() noexcept { places_.freed(); }
+    /// Tells the host one thing that is not of the roster.
+    void tell(Event event) {
+        write([&](Roster& roster, Time now) {
+            roster.event(std::move(event), now);
+            return 0;
+        });
+    }
+
+    /// A place may have come free: who waits for one is served by this thread.
+    [[gnu::noinline]] void place_freed() noexcept {
+        if (places_.freed()) line_.serve();
+    }
     bool is_place_expected() const noexcept { return places_.is_expected(); }
 
     void set_strategy(S strategy) {
@@ -432,15 +449,13 @@ class Core final : public LeaseOwner {
     Publication<Snapshot<S>> publication_;
     S strategy_;  // with the roster's mutex
     Subsets<S> subsets_;
-    Rng rng_{Rng::mix(seed_ + 1)};  // with the roster's mutex
-    RetryBudget retry_budget_{};    // with the roster's mutex
     Learner<Core> learner_{*this, options_, roster_};
-    std::atomic<std::uint32_t> max_retries_{options_.max_retries};
-    std::atomic<std::uint64_t> requests_{0};  // that began an exchange: what the retry budget is a share of
+    Tries<Core> tries_{*this, options_, Rng::mix(seed_ + 1)};
     Announcer announcer_;
     std::atomic<std::size_t> refresh_cursor_{0};
     std::atomic<bool> making_room_{false};
     PlaceSignal places_;
+    WaitingLine<Core> line_{*this, options_, places_};
 };
 
 }  // namespace fairlead::detail

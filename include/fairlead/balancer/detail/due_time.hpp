@@ -17,6 +17,9 @@ class DueTime {
         return now.time_since_epoch().count() >= at_.load(std::memory_order_relaxed);
     }
 
+    /// `Time::max()` when nothing is pending.
+    Time at() const noexcept { return Time{Duration{at_.load(std::memory_order_relaxed)}}; }
+
     /// Nothing is due: to be called before the look that finds out what still is. Whoever lowers it meanwhile
     /// has written what falls due before: either the look sees that (acquire here, release there) or the mark
     /// is lowered after this.

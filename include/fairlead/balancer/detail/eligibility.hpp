@@ -74,7 +74,7 @@ class GroupBuilder {
         Census census;
         std::map<int, Census> by_priority;
         for (const auto& member : snapshot_.members) {
-            if (!matches(*member.config, model, tags)) continue;
+            if (member.config->mirror || !matches(*member.config, model, tags)) continue;
             census.count(member);
             by_priority[member.config->priority].count(member);
         }
@@ -115,7 +115,8 @@ class GroupBuilder {
     void fill(Level<S>& level, std::string_view model, std::span<const std::string_view> tags,
               bool panic) const {
         for (const auto& member : snapshot_.members) {
-            if (member.config->priority != level.priority || !matches(*member.config, model, tags)) continue;
+            if (member.config->priority != level.priority || member.config->mirror) continue;
+            if (!matches(*member.config, model, tags)) continue;
             const bool serves = member.serving && (member.usable || panic);
             if (!serves && !all_members_) continue;
             level.candidates.push_back(panic && member.serving ? CandidateAccess::in_panic(member.candidate)

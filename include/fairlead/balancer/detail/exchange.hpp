@@ -1,14 +1,12 @@
 // One request's way through its tries: select, classify, report, and whether and where to try again.
 //
-// Decides and accounts; sends nothing and waits for nothing. The blocking `send` below and the asynchronous
-// one of transport/async.hpp both drive it, so the rules exist once.
+// Decides and accounts; sends nothing and waits for nothing. The blocking `send` (detail/send_blocking.hpp)
+// and the asynchronous calls (transport/async.hpp) both drive it, so the rules exist once.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -27,12 +25,13 @@ namespace fairlead::detail {
 struct Step {
     enum class Kind : std::uint8_t {
         send,    ///< on `lease`
-        wait,    ///< for `wait`, then ask again
+        queue,   ///< wait for a place under `criteria()`, then hand it to `placed`
+        pause,   ///< for `pause`, then ask again
         give_up  ///< `lease.error()` says why; a response or error of an earlier try comes before it
     };
     Kind kind = Kind::give_up;
     Lease lease{};
-    Duration wait{};
+    Duration pause{};
 };
 
 template <class Core>
@@ -40,52 +39,53 @@ class Exchange {
   public:
     /// `criteria` is copied, what it points to is not.
     Exchange(Core& core, const Criteria& criteria, const RequestOptions& options) noexcept
-        : core_{&core}, criteria_{criteria}, options_{options} {
-        core.count_request();
+        : core_{core}, wanted_{criteria}, now_asked_{criteria}, options_{options} {
+        core.tries().count_request();
     }
 
     const RequestOptions& options() const noexcept { return options_; }
-    std::size_t tries() const noexcept { return tried_.size(); }
 
-    /// Chooses where the next try goes: elsewhere while there is an elsewhere, at once; on the same backend
-    /// again only after a back-off. Throws std::bad_alloc after a failed try.
-    Step next() {
-        if (options_.deadline.is_set() && options_.deadline.passed(core_->clock().now())) {
-            return {Step::Kind::give_up, LeaseAccess::refused(Errc::deadline_passed)};
-        }
-        if (tried_.empty()) return step(core_->select(criteria_));
-        if (!std::exchange(backed_off_, false)) {
-            excluded_.assign(criteria_.exclude.begin(), criteria_.exclude.end());
-            excluded_.insert(excluded_.end(), tried_.begin(), tried_.end());
-            Criteria elsewhere = criteria_;
-            elsewhere.exclude = excluded_;
-            Lease lease = core_->select(elsewhere);
-            if (lease || lease.error() != Errc::all_excluded) return step(std::move(lease));
-            backed_off_ = true;
-            const Duration pause = core_->back_off(same_again_++);
-            if (options_.deadline.left(core_->clock().now()) <= pause) {
-                return {Step::Kind::give_up, LeaseAccess::refused(Errc::deadline_passed)};
-            }
-            return {Step::Kind::wait, {}, pause};
-        }
-        return step(core_->select(criteria_));
+    /// What the present try asks of the choice.
+    const Criteria& criteria() const noexcept { return now_asked_; }
+
+    /// Chooses where the next try goes: elsewhere while there is an elsewhere, at once; on a backend tried
+    /// before only after a pause. `may_queue`: the caller can wait for a place; it then stands behind those
+    /// who wait already. Throws std::bad_alloc after a failed try.
+    Step next(bool may_queue) {
+        if (options_.deadline.passed(core_.clock().now())) return give_up(Errc::deadline_passed);
+        ask();
+        if (!may_queue || core_.options().queue_limit == 0) return placed(core_.select(now_asked_));
+        if (!core_.line().is_empty()) return {.kind = Step::Kind::queue};
+        Lease lease = core_.select(now_asked_);
+        const bool waits = !lease && core_.line().is_worth_it(lease.error()) && in_time(lease.retry_after());
+        return waits ? Step{.kind = Step::Kind::queue} : placed(std::move(lease));
+    }
+
+    /// What the choice, or the wait for a place, came to.
+    Step placed(Lease lease) {
+        if (lease) return {Step::Kind::send, std::move(lease)};
+        const bool all_tried = lease.error() == Errc::all_excluded && !tried_.empty() && !repeating_;
+        if (!all_tried) return {Step::Kind::give_up, std::move(lease)};
+        again_ = true;
+        const Duration pause = core_.tries().back_off(pauses_++);
+        if (options_.deadline.left(core_.clock().now()) <= pause) return give_up(Errc::deadline_passed);
+        return {.kind = Step::Kind::pause, .pause = pause};
     }
 
     /// A try on `backend` ended, with nothing of its answer given to the caller yet: whether there is to be
     /// another, by the outcome, the options, the deadline and the retry budget. Throws std::bad_alloc.
     bool wants_another(const BackendConfig& backend, const Outcome& outcome) {
         const auto tries = static_cast<std::uint32_t>(tried_.size());
-        const FailedTry failed{
-            .outcome = outcome,
-            .own_key = !backend.api_key.empty(),
-            .retries_left = core_->max_retries() > tries ? core_->max_retries() - tries : 0,
-            .deadline = options_.deadline,
-            .wish = options_.retry};
-        if (outcome.kind == Outcome::success || outcome.kind == Outcome::cancelled) return false;
+        const std::uint32_t most = core_.tries().max_retries();
+        const FailedTry failed{.outcome = outcome,
+                               .own_key = !backend.api_key.empty(),
+                               .retries_left = most > tries ? most - tries : 0,
+                               .deadline = options_.deadline,
+                               .wish = options_.retry};
         // Whether there is an elsewhere is found out by `next`.
-        if (next_try(failed, core_->options().retry_on, true, core_->clock().now()) == NextTry::none)
+        if (next_try(failed, core_.options().retry_on, true, core_.clock().now()) == NextTry::none)
             return false;
-        if (!core_->take_retry(backend.name, outcome)) return false;
+        if (!core_.tries().take(backend.name, to_string(outcome.kind))) return false;
         tried_.push_back(backend.name);
         return true;
     }
@@ -93,71 +93,58 @@ class Exchange {
     /// As `wants_another`, and reports the lease.
     bool finished(Lease&& lease, const Outcome& outcome) {
         const bool again = wants_another(*lease, outcome);
-        core_->report(std::move(lease), outcome);
+        core_.report(std::move(lease), outcome);
         return again;
     }
 
-  private:
-    static Step step(Lease lease) {
-        const auto kind = lease ? Step::Kind::send : Step::Kind::give_up;
-        return {kind, std::move(lease)};
+    /// Whether an answer of this kind is the request's, retries aside.
+    bool is_final(const BackendConfig& backend, const Outcome& outcome) const noexcept {
+        return !retries(outcome, core_.options().retry_on, !backend.api_key.empty());
     }
 
-    Core* core_;
-    Criteria criteria_;
+    /// Whether one more backend may be asked when no answer of `backend` came in time, and after how long.
+    std::optional<Duration> hedge_after(const BackendConfig& backend) const {
+        if (!core_.tries().hedges() || options_.retry == RequestOptions::Retry::never) return std::nullopt;
+        return core_.tries().hedge_after(backend.model_name);
+    }
+
+    /// A place for that one more try, elsewhere; not true when the budget or the fleet has none. `backend` is
+    /// the one that is late. Throws std::bad_alloc.
+    Lease hedge(const BackendConfig& backend) {
+        tried_.push_back(backend.name);
+        ask();
+        Lease lease = core_.select(now_asked_);
+        if (lease && !core_.tries().take(backend.name, "hedge")) return {};
+        return lease;
+    }
+
+  private:
+    /// The criteria of the next try: without those tried, unless it is their turn again.
+    void ask() {
+        now_asked_ = wanted_;
+        repeating_ = std::exchange(again_, false);
+        if (tried_.empty() || repeating_) return;
+        excluded_.assign(wanted_.exclude.begin(), wanted_.exclude.end());
+        excluded_.insert(excluded_.end(), tried_.begin(), tried_.end());
+        now_asked_.exclude = excluded_;
+    }
+
+    /// Whether the request may still be under way after `wait`.
+    bool in_time(std::optional<Duration> wait) const noexcept {
+        return !wait || *wait < options_.deadline.left(core_.clock().now());
+    }
+
+    static Step give_up(Errc error) { return {Step::Kind::give_up, LeaseAccess::refused(error)}; }
+
+    Core& core_;
+    const Criteria wanted_;
+    Criteria now_asked_;
     RequestOptions options_;
     std::vector<std::string> tried_{};
     std::vector<std::string_view> excluded_{};
-    std::uint32_t same_again_ = 0;
-    bool backed_off_ = false;
+    std::uint32_t pauses_ = 0;
+    bool again_ = false;      // all have been tried: the next try may go where one has been
+    bool repeating_ = false;  // the present one may
 };
-
-/// Waits on the calling thread; nothing can end it early.
-inline void pause(Duration duration) {
-    std::mutex mutex;
-    std::condition_variable never;
-    std::unique_lock lock{mutex};
-    never.wait_for(lock, duration, [] { return false; });
-}
-
-template <class Core, class Transport>
-typename Transport::Response send_blocking(Core& core, Transport& transport,
-                                           const typename Transport::Request& request,
-                                           const Criteria& criteria, const RequestOptions& options) {
-    using Response = typename Transport::Response;
-    Exchange<Core> exchange{core, criteria, options};
-    Response last{};
-    bool answered = false;
-    std::error_code failure;
-    for (;;) {
-        Step step = exchange.next();
-        if (step.kind == Step::Kind::wait) {
-            pause(step.wait);
-            continue;
-        }
-        if (step.kind == Step::Kind::give_up) {
-            if (answered) return last;
-            throw std::system_error{failure ? failure : step.lease.error()};
-        }
-        Response response{};
-        std::error_code error;
-        try {
-            response = transport.send(*step.lease, request, options.deadline);
-        } catch (const std::system_error& e) {
-            error = e.code();
-        }
-        const bool again =
-            exchange.finished(std::move(step.lease), Transport::outcome(error, std::as_const(response)));
-        if (error) {
-            failure = error;
-        } else {
-            last = std::move(response);
-            answered = true;
-        }
-        if (again) continue;
-        if (answered) return last;
-        throw std::system_error{failure};
-    }
-}
 
 }  // namespace fairlead::detail

@@ -6,9 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fairlead/balancer/detail/failure_watch.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
@@ -98,6 +101,7 @@ struct LiveBackend : Account {
     bool probe_ok = true;
     bool ejection_refused = false;  // one event for a row of refusals
     bool announced_drain = false;
+    std::vector<std::function<void(std::error_code)>> on_drained;
     Ejection ejection;
     bool warming = false;                        // within slow start
     BackendState shown = BackendState::healthy;  // the last state told to the host
@@ -150,7 +154,7 @@ struct LiveBackend : Account {
     }
 
     /// Whether requests may go to it at all, panic aside. Called with the roster's mutex.
-    bool in_service() const noexcept { return duty == Duty::serving && findings_ok(); }
+    bool in_service() const noexcept { return duty == Duty::serving && !config->mirror && findings_ok(); }
     bool findings_ok() const noexcept { return probe_ok && !ejection.is_ejected(); }
 };
 

@@ -14,6 +14,7 @@
 #include <span>
 #include <string_view>
 
+#include <fairlead/balancer/detail/eligibility.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
@@ -153,6 +154,23 @@ class Picker {
     const Criteria& criteria_;
     const Time now_;
 };
+
+/// A place on one of the mirrors that match, the first that has one from a random start on. O(members).
+template <Strategy S>
+Found find_mirror(const Snapshot<S>& snapshot, const Criteria& criteria, Rng& rng) noexcept {
+    Found found;
+    const auto size = static_cast<std::uint32_t>(snapshot.members.size());
+    const std::uint32_t start = rng.below(size);
+    for (std::uint32_t i = 0; i < size; ++i) {
+        const Member& member = snapshot.members[start + i < size ? start + i : start + i - size];
+        const BackendConfig& config = *member.config;
+        if (!config.mirror || !matches(config, criteria.model, criteria.tags)) continue;
+        if (!CandidateAccess::take(member.candidate, config.max_connections, found.word)) continue;
+        found.candidate = &member.candidate;
+        return found;
+    }
+    return found;
+}
 
 /// Why nobody in the group can take the request, looked at when nobody did. Several reasons: the one that a
 /// wait, or the caller, could mend first. `wait` receives the shortest rest. O(members), but ends at the

@@ -134,6 +134,7 @@ class Subsets {
         std::map<std::string_view, Census> by_model;
         for (const auto& member : snapshot->members) {
             const auto& config = *member.config;
+            if (config.mirror) continue;
             if (config.model_name.empty()) {
                 snapshot->any_model = true;
             } else {

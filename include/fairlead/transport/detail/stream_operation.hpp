@@ -1,8 +1,8 @@
 // `Balancer::async_stream`: as `async_send` up to the response's head.
 #pragma once
 
+#include <cstddef>
 #include <memory>
-#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -24,43 +24,54 @@ class StreamOperation final
     using Open = OpenStream<Core, Transport>;
 
   private:
-    void try_on(const BackendConfig& backend) {
-        open_.reset();
+    void try_on(std::size_t which) {
         this->transport_.async_open(
-            backend, this->request_of_try(), this->deadline(),
-            this->callback([](StreamOperation& self, std::error_code error, Response head, Body body) {
-                self.opened(error, std::move(head), std::move(body));
-            }));
+            this->tries_[which].backend(), this->request_of_try(), this->deadline(),
+            this->callback(which,
+                           [](StreamOperation& self, std::size_t w, std::error_code error, Response head,
+                              Body body) { self.opened(w, error, std::move(head), std::move(body)); }));
     }
 
-    void opened(std::error_code error, Response head, Body body) {
-        const Outcome outcome =
-            this->cancelled_ ? Outcome{Outcome::cancelled} : Transport::outcome(error, std::as_const(head));
-        if (error || this->cancelled_) {
-            failure_ = this->cancelled_ ? make_error_code(Errc::cancelled) : error;
-            if (this->exchange_.finished(std::move(this->lease_), outcome)) return this->step();
-            return finish(failure_, {});
+    void opened(std::size_t which, std::error_code error, Response head, Body body) {
+        auto& ended = this->tries_[which];
+        if (this->is_cancelled_) return this->cancelled(which);
+        const Outcome outcome = Transport::outcome(error, std::as_const(head));
+        if (outcome.kind == Outcome::success) {
+            this->note_answer(ended);
+            this->core_.head_came(ended.lease);
         }
-        if (outcome.kind == Outcome::success) this->core_.head_came(this->lease_);
-        const bool again = this->exchange_.wants_another(*this->lease_, outcome);
-        open_ =
-            std::make_unique<Open>(this->core_, std::move(this->lease_), std::move(head), std::move(body));
-        if (!again) return finish({}, {});  // reported when its body ends
-        // Its place is free for others from now on. The answer itself is kept until there is another try:
-        // when nobody else can be found, it is what the caller gets.
-        open_->finish(outcome);
-        this->step();
+        const bool helped = this->another_is_under_way(which);
+        if (helped && this->exchange_.is_final(*ended.lease, outcome)) this->wins(which);
+        const bool again = !helped && this->exchange_.wants_another(*ended.lease, outcome);
+        if (error) {
+            failure_ = error;
+            this->core_.report(std::move(ended.lease), outcome);
+        } else {
+            open_ = std::make_shared<Open>(this->core_, default_executor(this->transport_),
+                                           std::move(ended.lease), std::move(head), std::move(body));
+            // Where another try follows, its place is free for others from now on. The answer itself is kept:
+            // when nobody else can be found, it is what the caller gets.
+            if (again || this->another_is_under_way(which)) open_->report_early(outcome);
+        }
+        if (again) return this->step(Where::executor);
+        if (!this->another_is_under_way(which)) finish(failure_, {}, Where::executor);
     }
 
-    void given_up(std::error_code error, Duration wait) { finish(failure_ ? failure_ : error, wait); }
+    void give_up(std::error_code error, Duration wait, Where where) {
+        if (error == Errc::cancelled) {
+            open_.reset();
+            failure_ = error;
+        }
+        finish(failure_ ? failure_ : error, wait, where);
+    }
 
-    void finish(std::error_code error, Duration wait) {
-        if (open_) return this->complete(std::error_code{}, Stream<Owner>{std::move(open_)});
-        this->complete(error, Stream<Owner>{wait});
+    void finish(std::error_code error, Duration wait, Where where) {
+        if (open_) return this->complete(where, std::error_code{}, Stream<Owner>{std::move(open_)});
+        this->complete(where, error, Stream<Owner>{wait});
     }
 
     std::error_code failure_;
-    std::unique_ptr<Open> open_;
+    std::shared_ptr<Open> open_;
 };
 
 }  // namespace fairlead::detail
