@@ -108,6 +108,32 @@ TEST_CASE("when none is healthy the unhealthy of the lowest priority serve, and 
     CHECK(count(events, Event::Kind::panic_left) == 1);
 }
 
+TEST_CASE("one on trial is not healthy: when nobody else is, it serves more than one request at a time") {
+    // b1 is half open and its trial hangs when b0's probe fails: without panic all others would be refused.
+    ManualClock clock;
+    Options options;
+    options.ejection_jitter = 0;
+    Balancer<RoundRobin, NoTransport, ManualClock> balancer{fleet(2), options, {}, {}, clock};
+    const std::string_view b0[] = {"b0"};
+    for (int i = 0; i < 3; ++i) one(balancer, Outcome::connect_error, {.exclude = b0});
+    REQUIRE(figures(balancer, "b1").state == BackendState::unhealthy);
+    clock.advance(std::chrono::seconds{10});
+    const Lease trial = balancer.select({.exclude = b0});
+    REQUIRE(trial);
+    CHECK(balancer.select({.exclude = b0}).error() == Errc::all_full);  // one at a time
+    balancer.probed("b0", false);
+    std::vector<Lease> leases;
+    std::map<std::string, int> seen;
+    for (int i = 0; i < 20; ++i) {
+        leases.push_back(balancer.select());
+        REQUIRE(leases.back());
+        ++seen[leases.back()->name];
+    }
+    CHECK(seen.size() == 2);
+    for (auto& lease : leases) balancer.report(std::move(lease), Outcome::success);
+    CHECK(figures(balancer, "b1").state == BackendState::healthy);
+}
+
 TEST_CASE("limits hold in panic too") {
     Balancer<> balancer{fleet(2, 1)};
     balancer.probed("b0", false);

@@ -117,6 +117,18 @@ TEST_CASE("disabled and draining backends get nothing new; drained is told once,
     }
 }
 
+TEST_CASE("of a removed backend no change of state is told, whatever its last requests come to") {
+    Balancer<> balancer{fleet(1)};
+    std::vector<Event> events;
+    Lease last = balancer.select();
+    balancer.on_event([&](const Event& event) { events.push_back(event); });
+    balancer.remove("b0");
+    balancer.add(fleet(1)[0]);  // another one of the same name
+    balancer.report(std::move(last), Outcome::rate_limited);
+    CHECK(count(events, Event::Kind::state_changed) == 0);
+    CHECK(figures(balancer, "b0").state == BackendState::healthy);
+}
+
 TEST_CASE("events are numbered in order and tell the states") {
     Balancer<> balancer{fleet(1)};
     std::vector<Event> events;

@@ -271,8 +271,10 @@ class Roster {
     /// What the host asked to be called when it happens; to be run under no lock.
     std::vector<std::function<void()>> take_calls() noexcept { return std::exchange(calls_, {}); }
 
-    /// Tells the host when the shown state is another than last time.
+    /// Tells the host when the shown state is another than last time. Not of a removed one, whose last
+    /// requests may still end: the name may be another backend's by now.
     void show(LiveBackend& backend, Time now) {
+        if (backend.duty == Duty::removed) return;
         const BackendState state = backend.state();
         if (state == backend.shown) return;
         event({.kind = Event::Kind::state_changed,
@@ -295,7 +297,7 @@ class Roster {
         } else {
             backend.word.fetch_or(word::closed, std::memory_order_seq_cst);
         }
-        if (duty != Duty::removed) show(backend, now);
+        show(backend, now);
         if (duty == Duty::draining) announce_drain(backend, now);
         changed_ = true;
     }

@@ -45,10 +45,11 @@ struct Census {
         if (member.healthy) ++healthy;
     }
 
-    /// Too few healthy: the unhealthy of the lowest priority number serve rather than none.
+    /// Too few healthy: the unhealthy of the lowest priority number serve rather than none. One on trial is
+    /// not healthy: alone it would take one request at a time, and the others be refused.
     bool panic(const Options& options) const noexcept {
         if (serving == 0) return false;
-        if (options.panic_threshold <= 0) return usable == 0;
+        if (options.panic_threshold <= 0) return healthy == 0;
         return static_cast<double>(healthy) < options.panic_threshold * static_cast<double>(serving);
     }
 

@@ -14,6 +14,7 @@ struct CandidateAccess {
     static constexpr std::uint64_t half_open = std::uint64_t{1} << 40;      // its outcomes decide
     static constexpr std::uint64_t one_at_a_time = std::uint64_t{1} << 42;  // half open, not in panic
     static constexpr std::uint64_t warming = std::uint64_t{1} << 41;
+    static constexpr std::uint64_t panicking = std::uint64_t{1} << 43;  // a trial under way keeps nobody out
 
     /// As `backend` stands now. Called with the roster's mutex.
     static Candidate make(const LiveBackend& backend) noexcept {
@@ -30,9 +31,10 @@ struct CandidateAccess {
         return candidate;
     }
 
-    /// The same as it serves in a panic: in service whatever its findings, and not one at a time.
+    /// The same as it serves in a panic: in service whatever its findings, and not one at a time, even while
+    /// a trial from before the panic is under way.
     static Candidate in_panic(Candidate candidate) noexcept {
-        candidate.generation_ &= ~one_at_a_time;
+        candidate.generation_ = (candidate.generation_ & ~one_at_a_time) | panicking;
         candidate.limit_ = candidate.config_->max_connections;
         return candidate;
     }
@@ -55,7 +57,7 @@ struct CandidateAccess {
     /// Whether a place within `limit` is free, in the one order of all sequentially consistent operations.
     static bool has_place(const Candidate& candidate, std::uint32_t limit) noexcept {
         const std::uint64_t now = candidate.account_->word.load(std::memory_order_seq_cst);
-        return ((now ^ candidate.generation_) & word::busy_mask) < limit;
+        return has_place(candidate, now, limit);
     }
 
     /// Takes one place, if there is one: never more than `limit` in flight, by any interleaving, since the
@@ -68,12 +70,19 @@ struct CandidateAccess {
         const std::uint64_t mark = is_one_at_a_time(candidate) ? word::trial : 0;
         std::uint64_t now = word.load(std::memory_order_relaxed);
         do {
-            const std::uint64_t busy = (now ^ candidate.generation_) & word::busy_mask;
-            if (busy >= limit) return false;
+            if (!has_place(candidate, now, limit)) return false;
         } while (!word.compare_exchange_weak(now, (now + word::one_in_flight) | mark,
                                              std::memory_order_acquire, std::memory_order_relaxed));
         before = now;
         return true;
+    }
+
+  private:
+    static bool has_place(const Candidate& candidate, std::uint64_t now, std::uint32_t limit) noexcept {
+        const std::uint64_t busy = (now ^ candidate.generation_) & word::busy_mask;
+        if (busy < limit) [[likely]]
+            return true;
+        return (candidate.generation_ & panicking) != 0 && (busy & ~word::trial) < limit;
     }
 };
 
