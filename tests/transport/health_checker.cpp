@@ -236,7 +236,6 @@ TEST_CASE("a backend added later is probed at once, and one failed probe is enou
     options.health_check_unhealthy_interval = 1h;
     Http balancer{{}, options, HttpTransport{io}};
     HealthChecker health{balancer, io.get_executor()};
-    io.run_for(1ms);
     balancer.add(backend("new", server.url()));
     CHECK(figures(balancer, "new").state == BackendState::healthy);  // serves at once
     REQUIRE(eventually(io, [&] { return !figures(balancer, "new").probe_ok; }));

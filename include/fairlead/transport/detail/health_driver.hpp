@@ -52,6 +52,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     }
 
     void begin() {
+        follow_fleet();  // the first set is what is there now
         subscription_ = balancer_.watch([weak = this->weak_from_this()](const Event& event) {
             using Kind = Event::Kind;
             if (event.kind != Kind::backend_added && event.kind != Kind::backend_updated &&
@@ -60,7 +61,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
             }
             if (const auto self = weak.lock()) self->fleet_changed();
         });
-        wake();
+        fleet_changed();  // between the look and the watch
     }
 
     /// Any thread. No round begins after it; one that another thread is in has ended.
