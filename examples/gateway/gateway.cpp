@@ -51,8 +51,10 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
     : log_{options.log},
       router_{models_of(settings.backends), settings.model_aliases},
       balancer_{settings, RelayTransport{make_transport(io, settings)}},
+      health_{balancer_, io.get_executor()},
       relay_context_{balancer_, router_, settings.affinity_header,
                      options.access_log ? options.log : nullptr} {
+    if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
     http_server::Limits limits;
     limits.max_body_bytes = settings.max_body_bytes;
     const bool many = options.threads > 1;

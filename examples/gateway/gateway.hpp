@@ -9,6 +9,7 @@
 #include <asio/io_context.hpp>
 
 #include <fairlead/model/settings.hpp>
+#include <fairlead/transport/health_checker.hpp>
 
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
@@ -41,12 +42,16 @@ class Gateway {
     std::string url() const { return server_->url(); }
     std::size_t connections() const { return server_->connections(); }
     GatewayBalancer& balancer() noexcept { return balancer_; }
+    fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
 
     /// No new connections; `drained` is called when the last one has ended.
     void stop(std::function<void()> drained) { server_->stop_accepting(std::move(drained)); }
 
     /// Breaks off whatever is under way; the loop runs dry soon after.
-    void close() { server_->close(); }
+    void close() {
+        health_.stop();
+        server_->close();
+    }
 
   private:
     void dispatch(const std::shared_ptr<http_server::Exchange>& exchange) const;
@@ -55,6 +60,7 @@ class Gateway {
     Log* log_;
     ModelRouter router_;
     GatewayBalancer balancer_;
+    fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     RelayContext relay_context_;
     std::map<std::string, http_server::Handler, std::greater<>>
         mounts_{};  // of two that match the longer is first
