@@ -3,6 +3,7 @@
 
 #include <fairlead/balancer/balancer.hpp>                // choose, send, report
 #include <fairlead/balancer/figures.hpp>                 // what a balancer tells
+#include <fairlead/balancer/fleet_change.hpp>            // several changes in one go
 #include <fairlead/balancer/lease.hpp>                   // a claim on one connection
 #include <fairlead/model/backend_config.hpp>             // what an operator writes
 #include <fairlead/model/criteria.hpp>                   // what a request asks for

@@ -17,6 +17,7 @@
 #include <fairlead/balancer/detail/core.hpp>
 #include <fairlead/balancer/detail/send_blocking.hpp>
 #include <fairlead/balancer/figures.hpp>
+#include <fairlead/balancer/fleet_change.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/probe_finding.hpp>
 #include <fairlead/model/settings.hpp>
@@ -133,42 +134,50 @@ class Balancer {
 
     // --- the fleet ---------------------------------------------------------------------------------------
 
+    /// Several changes in one go: `changes(FleetChange&)` runs under a lock and must not call the balancer;
+    /// all that it does becomes one new snapshot.
+    template <std::invocable<FleetChange&> Changes>
+    void change(Changes&& changes) {
+        core_.write([&](detail::Roster& roster, Time now) {
+            FleetChange fleet{roster, now};
+            std::forward<Changes>(changes)(fleet);
+            return 0;
+        });
+    }
+
     /// Adds a backend. `Errc::duplicate_name`, `too_many_backends`, or what `validate` says of it.
     std::error_code add(BackendConfig config) {
-        return core_.write([&](auto& roster, Time now) { return roster.add(std::move(config), now, false); });
+        return changed([&](FleetChange& fleet) { return fleet.add(std::move(config)); });
     }
 
     /// Gives the backend of that name another config. Counters are kept; findings and averages too unless the
     /// URL or the key changed. Leases keep the config they were given and count against the new limit.
     std::error_code update(BackendConfig config) {
-        return core_.write([&](auto& roster, Time now) { return roster.update(std::move(config), now); });
+        return changed([&](FleetChange& fleet) { return fleet.update(std::move(config)); });
     }
 
     /// As `update`, from the present config: `edit(BackendConfig&)` runs under a lock and must not call the
     /// balancer. The name stays.
     template <std::invocable<BackendConfig&> Edit>
     std::error_code update(std::string_view name, Edit&& edit) {
-        return core_.write([&](auto& roster, Time now) -> std::error_code {
-            const auto backend = roster.find(name);
-            if (!backend) return Errc::unknown_backend;
-            BackendConfig config = *backend->config;
-            edit(config);
-            config.name = name;
-            return roster.update(std::move(config), now);
-        });
+        return changed([&](FleetChange& fleet) { return fleet.update(name, std::forward<Edit>(edit)); });
     }
 
     /// No new requests; what is in flight ends, then the backend is gone. A backend added later under the
     /// same name is a new one.
     std::error_code remove(std::string_view name) {
-        return core_.write([&](auto& roster, Time now) { return roster.remove(name, now); });
+        return changed([&](FleetChange& fleet) { return fleet.remove(name); });
     }
 
     /// Ends `disable` and `drain`. What was found out about the backend stays.
-    std::error_code enable(std::string_view name) { return set_duty(name, detail::Duty::serving); }
+    std::error_code enable(std::string_view name) {
+        return changed([&](FleetChange& fleet) { return fleet.enable(name); });
+    }
 
     /// No new requests from now on; what is in flight is left alone.
-    std::error_code disable(std::string_view name) { return set_duty(name, detail::Duty::disabled); }
+    std::error_code disable(std::string_view name) {
+        return changed([&](FleetChange& fleet) { return fleet.disable(name); });
+    }
 
     /// As `disable`, and the event `drained` when nothing is in flight any more.
     ///
@@ -176,8 +185,7 @@ class Balancer {
     /// when nothing is in flight) and under no lock: empty then; `Errc::cancelled` when the backend was
     /// enabled, disabled or removed before. Must not throw.
     std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained = {}) {
-        return core_.write(
-            [&](auto& roster, Time now) { return roster.drain(name, std::move(drained), now); });
+        return changed([&](FleetChange& fleet) { return fleet.drain(name, std::move(drained)); });
     }
 
     /// The next requests are chosen by `strategy`. Those in flight are reported to the same backends.
@@ -242,8 +250,11 @@ class Balancer {
   private:
     friend struct detail::AsyncCalls<Balancer>;
 
-    std::error_code set_duty(std::string_view name, detail::Duty duty) {
-        return core_.write([&](auto& roster, Time now) { return roster.set_duty(name, duty, now); });
+    template <class Change>
+    std::error_code changed(Change&& one) {
+        std::error_code error;
+        change([&](FleetChange& fleet) { error = one(fleet); });
+        return error;
     }
 
     static S strategy_of(const Settings& settings) {

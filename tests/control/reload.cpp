@@ -1,0 +1,167 @@
+// A reload changes what the file changed, and nothing else.
+#include <fairlead/control/reload.hpp>
+
+#include <string>
+#include <vector>
+
+#include <fairlead/balancer/balancer.hpp>
+
+#include "support/catch.hpp"
+#include "support/fleet.hpp"
+
+using namespace fairlead;
+using namespace fairlead::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Health {
+    Duration interval{};
+    std::error_code set_interval(Duration to) {
+        interval = to;
+        return {};
+    }
+};
+
+/// Settings of backends "b0", "b1", ..., a balancer made from them, and its next settings.
+struct Running {
+    explicit Running(std::size_t n) {
+        before.mode = Mode::multi_backend;
+        before.backends = fleet(n);
+        before.options.seed = 1;
+        after = before;
+        balancer = std::make_unique<Balancer<AnyStrategy>>(before);
+        balancer->on_event([this](const Event& event) { events.push_back(event); });
+    }
+
+    ReloadReport go() {
+        auto report = reload(*balancer, health, before, after);
+        if (report.applied) before = after;
+        return report;
+    }
+
+    Settings before;
+    Settings after;
+    Health health;
+    std::vector<Event> events;
+    std::unique_ptr<Balancer<AnyStrategy>> balancer;
+};
+
+}  // namespace
+
+TEST_CASE("the same settings again change nothing, also where the run time says otherwise") {
+    Running running{3};
+    REQUIRE_FALSE(running.balancer->disable("b0"));
+    REQUIRE_FALSE(running.balancer->update("b1", [](BackendConfig& config) { config.weight = 9; }));
+    REQUIRE_FALSE(running.balancer->remove("b2"));
+    REQUIRE_FALSE(running.balancer->add({.name = "api", .url = "http://h"}));
+    running.balancer->set_strategy(Random{});
+    running.balancer->set_max_retries(7);
+    CHECK(running.go() == ReloadReport{});
+    CHECK(figures(*running.balancer, "b0").state == BackendState::disabled);
+    CHECK(figures(*running.balancer, "b1").config.weight == 9);
+    CHECK(running.balancer->snapshot().size() == 3);  // b0, b1 and the API's
+    CHECK(running.balancer->strategy_name() == "random");
+    CHECK(running.balancer->max_retries() == 7);
+}
+
+TEST_CASE("what the file says otherwise is taken over, field by field, and counters and findings are kept") {
+    Running running{2};
+    for (int i = 0; i < 10; ++i) one(*running.balancer);
+    REQUIRE_FALSE(running.balancer->update("b0", [](BackendConfig& config) { config.weight = 9; }));
+    REQUIRE_FALSE(running.balancer->disable("b0"));
+    running.after.backends[0].max_connections = 7;
+    running.after.backends[1].weight = 3;
+    const auto report = running.go();
+    CHECK(report.changed == std::vector<std::string>{"b0", "b1"});
+    const auto b0 = figures(*running.balancer, "b0");
+    CHECK(b0.config.max_connections == 7);
+    CHECK(b0.config.weight == 9);  // the run time's: the file's own did not change
+    CHECK(b0.state == BackendState::disabled);
+    CHECK(b0.completed == 5);
+    CHECK(figures(*running.balancer, "b1").config.weight == 3);
+    // And when the file's own weight does change, it counts.
+    running.after.backends[0].weight = 2;
+    running.go();
+    CHECK(figures(*running.balancer, "b0").config.weight == 2);
+}
+
+TEST_CASE("a backend gone from the file drains and goes; one that the file brings comes; the API's stays") {
+    Running running{2};
+    REQUIRE_FALSE(running.balancer->add({.name = "api", .url = "http://h", .weight = 2}));
+    REQUIRE_FALSE(running.balancer->disable("b0"));
+    REQUIRE_FALSE(running.balancer->disable("api"));
+    Lease lease = running.balancer->select();
+    REQUIRE(lease->name == "b1");
+    running.after.backends.erase(running.after.backends.begin() + 1);
+    running.after.backends.push_back({.name = "new", .url = "http://n"});
+    const auto report = running.go();
+    CHECK(report.draining == std::vector<std::string>{"b1"});
+    CHECK(report.added == std::vector<std::string>{"new"});
+    CHECK(figures(*running.balancer, "b1").state == BackendState::draining);
+    CHECK(one(*running.balancer) == "new");
+    running.balancer->report(std::move(lease), Outcome::success);
+    CHECK(running.balancer->snapshot().size() == 3);  // api, b0, new
+
+    // One that the file brings while the API has it is as the file says, in service.
+    running.after.backends.push_back({.name = "api", .url = "http://h", .weight = 5});
+    CHECK(running.go().changed == std::vector<std::string>{"api"});
+    CHECK(figures(*running.balancer, "api").config.weight == 5);
+    CHECK(figures(*running.balancer, "api").state == BackendState::healthy);
+}
+
+TEST_CASE("a backend that comes back into the file while it drains serves again, and is not removed") {
+    Running running{1};
+    REQUIRE_FALSE(running.balancer->add({.name = "api", .url = "http://h"}));
+    REQUIRE_FALSE(running.balancer->disable("api"));
+    Lease lease = running.balancer->select();
+    const auto backends = running.after.backends;
+    running.after.backends.clear();
+    running.go();
+    running.after.backends = backends;
+    running.go();
+    running.balancer->report(std::move(lease), Outcome::success);
+    CHECK(figures(*running.balancer, "b0").state == BackendState::healthy);
+    CHECK(figures(*running.balancer, "b0").completed == 1);
+}
+
+TEST_CASE("all changes of the fleet are one snapshot: no request sees half of them") {
+    Running running{2};
+    // The old ones go as the new ones come: at every moment exactly two serve.
+    running.after.backends = fleet(4);
+    running.after.backends.erase(running.after.backends.begin(), running.after.backends.begin() + 2);
+    running.balancer->on_event([&](const Event&) {
+        int serving = 0;
+        for (const auto& each : running.balancer->snapshot()) serving += each.in_service ? 1 : 0;
+        CHECK(serving == 2);
+    });
+    running.go();
+}
+
+TEST_CASE("settings that can change while it runs do; the others are named") {
+    Running running{1};
+    running.after.strategy = "least_connections";
+    running.after.options.max_retries = 5;
+    running.after.options.failure_threshold = 9;
+    running.after.options.health_check_interval = 7s;
+    running.after.options.queue_limit = 3;
+    running.after.admin_key = "secret";
+    const auto report = running.go();
+    CHECK(report.settings == std::vector<std::string>{"load_balance_strategy", "max_retries",
+                                                      "failure_threshold", "health_check_interval"});
+    CHECK(report.at_next_start == std::vector<std::string>{"admin_key", "queue_limit"});
+    CHECK(running.balancer->strategy_name() == "least_connections");
+    CHECK(running.balancer->max_retries() == 5);
+    CHECK(running.balancer->failure_threshold() == 9);
+    CHECK(running.health.interval == 7s);
+}
+
+TEST_CASE("a change to or from the single backend is for a restart, and changes nothing") {
+    Running running{2};
+    running.after.mode = Mode::single_backend;
+    running.after.backends.resize(1);
+    const auto report = running.go();
+    CHECK_FALSE(report.applied);
+    CHECK(running.balancer->snapshot().size() == 2);
+    CHECK(count(running.events, Event::Kind::state_changed) == 0);
+}
