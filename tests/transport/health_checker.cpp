@@ -398,9 +398,8 @@ TEST_CASE("the checker and then the balancer may go while probes are under way")
     asio::io_context io;
     auto options = fast();
     options.health_check_timeout = 1h;
-    std::optional<Http> balancer;
-    balancer.emplace(std::vector{backend("a", server.url()), backend("b", server.url())}, options,
-                     HttpTransport{io});
+    auto balancer = std::make_unique<Http>(
+        std::vector{backend("a", server.url()), backend("b", server.url())}, options, HttpTransport{io});
     std::optional<HealthChecker<Http>> health;
     health.emplace(*balancer, io.get_executor());
     REQUIRE(eventually(io, [&] { return server.probes() == 2; }));
