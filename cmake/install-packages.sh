@@ -40,7 +40,7 @@ welcome=()
 case $what in
     demo) packages+=(curl) ;;
     tests)
-        packages+=(clang catch2 pkg-config)
+        packages+=(clang catch2 pkg-config curl libbenchmark-dev python3)
         welcome=(libcpp-httplib-dev libuv1-dev mold)
         ;;
 esac

@@ -4,7 +4,7 @@
 #
 #     tests/run-tests.sh                 # all; a quarter of an hour on two cores
 #     tests/run-tests.sh --quick         # g++ without sanitizers
-#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package format; may be given more than once
+#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package bench format; may be given more than once
 #
 # Builds in build/tests-NAME, with what each step said in build/tests-NAME.log.
 set -euo pipefail
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#wanted[@]} -gt 0 ] || wanted=(format gcc clang asan tsan package)
+[ ${#wanted[@]} -gt 0 ] || wanted=(format gcc clang asan tsan package bench)
 
 # The tests set what they need: nothing of the caller's settings may reach them.
 unset "${!FAIRLEAD_@}" "${!LLM_@}" "${!LOAD_BALANCE_@}" "${!HEALTH_CHECK_@}" VLLM_SERVER_URL MODEL_NAME API_KEY \
@@ -122,6 +122,13 @@ for name in "${wanted[@]}"; do
             say "package: installed, found, linked and run as a user would"
             tests/consumer/run.sh || fail "the installed package"
             programs_run=$((programs_run + 1))
+            ;;
+        bench)
+            say "bench: the benchmark builds and runs; its figures mean nothing here"
+            tests/benchmark/run.sh --short build/tests-bench >build/tests-bench.log 2>&1 || {
+                tail -n 40 build/tests-bench.log build/tests-bench/* || true
+                fail "the benchmark"
+            }
             ;;
         format)
             say "format"

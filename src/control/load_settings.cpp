@@ -96,11 +96,7 @@ class SettingsBuilder {
             backends.resize(1);
             ReadBackend& only = backends.front();
             if (!only.max_connections_written) only.config.max_connections = max_connections_limit;
-            settings_.options.health_check = false;
-            settings_.options.ejection = false;
-            settings_.options.max_retries = 0;
-            settings_.options.rest_max = Duration::zero();  // whoever was told to wait asks again, of it
-            settings_.options.timing = false;               // there is nobody to compare it with
+            not_balanced(settings_.options);
         } else {
             settings_.mode = backends.size() > 1 ? Mode::multi_backend : Mode::single_backend_balanced;
         }

@@ -21,8 +21,8 @@ struct Counted : RoundRobin {
     }
 };
 
-struct Fixture {
-    explicit Fixture(std::vector<BackendConfig> backends, const Options& options = {}, bool first = true)
+struct Refusing {
+    explicit Refusing(std::vector<BackendConfig> backends, const Options& options = {}, bool first = true)
         : core{options, Counted{}, clock} {
         write([&](detail::Roster& roster, Time now) {
             for (auto& backend : backends) REQUIRE_FALSE(roster.add(std::move(backend), now, first));
@@ -59,7 +59,7 @@ struct Fixture {
 };
 
 TEST_CASE("the second refusal looks at nobody, however many are full") {
-    Fixture f{fleet(100, 1)};
+    Refusing f{fleet(100, 1)};
     std::vector<Lease> leases;
     for (int i = 0; i < 100; ++i) leases.push_back(f.core.select({}));
     CHECK(f.picks_of_refusal(Errc::all_full) > 0);
@@ -72,7 +72,7 @@ TEST_CASE("the second refusal looks at nobody, however many are full") {
 TEST_CASE("nor does it while others are ejected, resting or warming") {
     Options options;
     options.slow_start = 10s;
-    Fixture f{fleet(6, 1), options};
+    Refusing f{fleet(6, 1), options};
     f.write([](detail::Roster& roster, Time now) {
         roster.eject(*roster.find("b0"), "test", now);
         REQUIRE_FALSE(roster.remove("b1", now));
@@ -91,7 +91,7 @@ TEST_CASE("nor does it while others are ejected, resting or warming") {
 }
 
 TEST_CASE("when all rest, each refusal tells how long the shortest rest still lasts") {
-    Fixture f{fleet(2)};
+    Refusing f{fleet(2)};
     Outcome longer = Outcome::rate_limited;
     longer.retry_after = 8s;
     one(f.core, longer, Criteria{});
@@ -108,7 +108,7 @@ TEST_CASE("a limit within its slow start is seen to rise after refusals") {
     // 10 connections, from 10 % to 100 % in 9 s: one more each second.
     Options options;
     options.slow_start = 9s;
-    Fixture f{fleet(1, 10), options, false};
+    Refusing f{fleet(1, 10), options, false};
     std::vector<Lease> leases;
     for (int i = 1; i <= 10; ++i) {
         leases.push_back(f.core.select({}));
@@ -122,7 +122,7 @@ TEST_CASE("a limit within its slow start is seen to rise after refusals") {
 }
 
 TEST_CASE("what one request excludes does not decide for the others") {
-    Fixture f{fleet(2, 1)};
+    Refusing f{fleet(2, 1)};
     const Lease lease = f.core.select({});
     const std::string_view other[] = {lease->name == "b0" ? "b1" : "b0"};
     CHECK(f.core.select({.exclude = other}).error() == Errc::all_full);

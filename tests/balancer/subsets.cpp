@@ -20,9 +20,10 @@ std::vector<std::string> tag_names(std::size_t n) {
 
 /// Backends that all carry the same tags, whose combinations are as many subsets as one wants.
 template <class S>
-class Fleet {
+class TaggedFleet {
   public:
-    Fleet(std::vector<BackendConfig> backends, std::size_t tags, const Options& options, S strategy = {})
+    TaggedFleet(std::vector<BackendConfig> backends, std::size_t tags, const Options& options,
+                S strategy = {})
         : names_{tag_names(tags)}, core_{options, std::move(strategy), ManualClock{}} {
         core_.write([&](detail::Roster& roster, Time now) {
             for (auto& backend : backends) {
@@ -88,7 +89,7 @@ class Fleet {
 TEST_CASE("of the subsets those in use are kept, and those asked for once go") {
     Options options;
     options.subset_limit = 64;
-    Fleet<RoundRobin> f{fleet(1), 12, options};
+    TaggedFleet<RoundRobin> f{fleet(1), 12, options};
     std::vector<std::shared_ptr<const detail::Group<RoundRobin>>> hot;
     for (unsigned mask = 1; mask <= 16; ++mask) {
         f.ask(mask);
@@ -113,7 +114,7 @@ void check_memory(S strategy, std::size_t bytes_a_table) {
     options.subset_memory = memory;
     auto backends = fleet(2);
     backends[0].weight = 65'535;  // a period of 65,536 turns, where there is one
-    Fleet<S> f{backends, 4, options, strategy};
+    TaggedFleet<S> f{backends, 4, options, strategy};
     std::size_t most = 0;
     for (unsigned mask = 1; mask < 16; ++mask) {
         REQUIRE_FALSE(f.ask(mask).empty());
@@ -137,7 +138,7 @@ TEST_CASE("the tables of all subsets stay within their memory, whatever the stra
 TEST_CASE("where no subset may be kept, every request is served all the same") {
     Options options;
     options.subset_memory = 1;
-    Fleet<RoundRobin> f{fleet(3), 4, options};
+    TaggedFleet<RoundRobin> f{fleet(3), 4, options};
     for (unsigned mask = 1; mask < 16; ++mask) {
         std::set<std::string> seen;
         for (int i = 0; i < 3; ++i) seen.insert(f.ask(mask));
@@ -149,7 +150,7 @@ TEST_CASE("where no subset may be kept, every request is served all the same") {
 TEST_CASE("a rotation stays strict while thousands of subsets come and go") {
     // More combinations than places in the threads' lists are remembered for: each group keeps its own place
     // while it is in use.
-    Fleet<RoundRobin> f{fleet(3), 13, Options{}};
+    TaggedFleet<RoundRobin> f{fleet(3), 13, Options{}};
     std::vector<std::string> pool;
     for (unsigned mask = 1; mask < 8192; ++mask) {
         pool.push_back(f.ask(0));

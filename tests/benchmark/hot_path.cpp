@@ -9,6 +9,11 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 namespace {
 
@@ -22,6 +27,32 @@ struct FreeClock {
         return Time{Duration{ticks += 100}};
     }
 };
+
+/// The CPUs that the process may run on, as it was started.
+std::vector<std::size_t> cpus() {
+    std::vector<std::size_t> all;
+#ifdef __linux__
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return all;
+    for (std::size_t i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &set)) all.push_back(i);
+    }
+#endif
+    return all;
+}
+
+/// Keeps the running thread on one CPU, so that nothing moves while it is measured.
+void pin([[maybe_unused]] int thread) {
+#ifdef __linux__
+    static const std::vector<std::size_t> all = cpus();
+    if (all.empty()) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(all[static_cast<std::size_t>(thread) % all.size()], &set);
+    sched_setaffinity(0, sizeof set, &set);
+#endif
+}
 
 template <class S>
 using Bench = Balancer<S, NoTransport, FreeClock>;
@@ -66,16 +97,23 @@ void floor_of(benchmark::State& state) {
 }
 BENCHMARK(floor_of)->Name("floor")->Arg(3)->Arg(100)->Arg(1000)->Arg(10'000);
 
-std::unique_ptr<Floor> shared_floor;
-void floor_threads(benchmark::State& state) {
-    Floor::Lane lane{0, static_cast<std::uint32_t>(state.thread_index()) * 4};
-    for (auto _ : state) shared_floor->request(lane);
+// Two threads: on the same backends, and each on its own. The mark is what the second thread brings, against
+// what it brings to the floor; so each stands here for one thread too.
+std::unique_ptr<Floor> common_floor;
+void floor_threads(benchmark::State& state, std::uint32_t apart) {
+    pin(state.thread_index());
+    Floor::Lane lane{0, static_cast<std::uint32_t>(state.thread_index()) * apart};
+    for (auto _ : state) common_floor->request(lane);
+    pin(0);
 }
-BENCHMARK(floor_threads)
-    ->Name("floor_shared")
-    ->Setup([](const benchmark::State&) { shared_floor = std::make_unique<Floor>(8); })
-    ->Teardown([](const benchmark::State&) { shared_floor.reset(); })
-    ->Threads(2);
+
+std::vector<std::unique_ptr<Floor>> own_floors;
+void floor_own(benchmark::State& state) {
+    pin(state.thread_index());
+    Floor::Lane lane;
+    for (auto _ : state) own_floors[static_cast<std::size_t>(state.thread_index())]->request(lane);
+    pin(0);
+}
 
 template <class S>
 void request(Bench<S>& balancer, const Criteria& criteria) noexcept {
@@ -104,49 +142,60 @@ void by_model(benchmark::State& state, S strategy) {
     for (auto _ : state) request(balancer, criteria);
 }
 
-std::unique_ptr<Bench<RoundRobin>> shared_balancer;
-void threads(benchmark::State& state) {
-    for (auto _ : state) request(*shared_balancer, {});
+std::unique_ptr<Bench<RoundRobin>> common_balancer;
+void threads(benchmark::State& state, bool own) {
+    pin(state.thread_index());
+    const Criteria criteria{.model = !own ? "" : state.thread_index() == 0 ? "even" : "odd"};
+    for (auto _ : state) request(*common_balancer, criteria);
+    pin(0);
 }
-BENCHMARK(threads)
-    ->Name("round_robin_shared")
-    ->Setup([](const benchmark::State&) {
-        shared_balancer = std::make_unique<Bench<RoundRobin>>(backends(8, true), seeded());
-    })
-    ->Teardown([](const benchmark::State&) { shared_balancer.reset(); })
-    ->Threads(2);
 
+void hash_key(benchmark::State& state) {
+    std::string_view key = "conversation";
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(key);
+        benchmark::DoNotOptimize(detail::stable_hash(key));
+    }
+}
+
+/// As `load_settings` makes the balancer of this mode.
 void single_backend(benchmark::State& state) {
-    Options options = seeded();
-    options.ejection = false;
-    options.health_check = false;
-    options.max_retries = 0;
-    options.timing = false;
-    Bench<RoundRobin> balancer{backends(1, true), options};
+    Settings settings;
+    settings.mode = Mode::single_backend;
+    settings.backends = backends(1, true);
+    settings.backends.front().max_connections = max_connections_limit;
+    not_balanced(settings.options);
+    Bench<AnyStrategy> balancer{settings};
     for (auto _ : state) request(balancer, {});
 }
-BENCHMARK(single_backend);
 
-void refused(benchmark::State& state) {
+/// `pending`: while something is to fall due, here one ejected backend's return.
+void refused(benchmark::State& state, bool pending) {
     auto all = backends(static_cast<std::size_t>(state.range(0)), true);
     for (auto& each : all) each.max_connections = 1;
     Bench<LeastConnections> balancer{all, seeded()};
     std::vector<Lease> leases;
     for (std::size_t i = 0; i < all.size(); ++i) leases.push_back(balancer.select());
+    if (pending) {
+        for (int i = 0; i < 3; ++i) {
+            balancer.report(std::move(leases.back()), Outcome::server_error);
+            leases.back() = balancer.select();
+        }
+    }
     for (auto _ : state) {
         Lease lease = balancer.select();
         benchmark::DoNotOptimize(lease);
     }
 }
-BENCHMARK(refused)->Arg(10)->Arg(1000)->Arg(10'000);
 
+/// One change of the fleet after which every table is another: a weight.
 template <class S>
 void publish(benchmark::State& state, S strategy) {
     Bench<S> balancer{backends(static_cast<std::size_t>(state.range(0)), false), seeded(), NoTransport{},
                       strategy};
-    bool down = false;
-    for (auto _ : state) balancer.probed("b0", down = !down);
-    state.SetLabel("one change of the fleet");
+    for (auto _ : state) {
+        balancer.update("b0", [](BackendConfig& config) { config.weight = 1 + config.weight % 7; });
+    }
 }
 
 template <class S>
@@ -156,41 +205,72 @@ void add(const char* name, S strategy, std::initializer_list<std::int64_t> sizes
     for (const auto size : sizes) made->Arg(size);
 }
 
-void register_all() {
-    add("round_robin", RoundRobin{}, {3, 100, 1000, 10'000});
-    add("weighted_round_robin", WeightedRoundRobin{}, {3, 100, 1000, 10'000}, false);
-    add("random", Random{}, {3, 100, 1000, 10'000});
-    add("weighted_random", WeightedRandom{}, {3, 100, 1000, 10'000}, false);
-    add("consistent_hash", ConsistentHash{}, {3, 100, 1000});
-    add("least_connections", LeastConnections{}, {16, 64, 100, 1000});
-    add("least_connections_weighted", LeastConnections{}, {100, 1000}, false);
-    add("response_time", ResponseTime{}, {16, 64, 100, 1000});
-    add("response_time_weighted", ResponseTime{}, {100, 1000}, false);
-    add("least_tokens", LeastTokens{}, {16, 64, 100, 1000});
-    add("any_round_robin", AnyStrategy{RoundRobin{}}, {3, 100, 1000});
-    benchmark::RegisterBenchmark("round_robin_by_model_and_tag", [](benchmark::State& state) {
-        by_model<RoundRobin>(state, {});
-    })->Arg(100);
-    benchmark::RegisterBenchmark("publish_round_robin",
-                                 [](benchmark::State& s) { publish<RoundRobin>(s, {}); })
-        ->Arg(1000)
-        ->Arg(10'000)
-        ->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark("publish_weighted_round_robin",
-                                 [](benchmark::State& s) { publish<WeightedRoundRobin>(s, {}); })
-        ->Arg(1000)
-        ->Arg(10'000)
-        ->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark("publish_consistent_hash",
-                                 [](benchmark::State& s) { publish<ConsistentHash>(s, {}); })
+template <class S>
+void add_publish(const std::string& name, S strategy = {}) {
+    benchmark::RegisterBenchmark(("publish_" + name).c_str(),
+                                 [strategy](benchmark::State& state) { publish<S>(state, strategy); })
         ->Arg(1000)
         ->Arg(10'000)
         ->Unit(benchmark::kMillisecond);
 }
 
+template <class Body>
+void add_threads(const char* name, Body body) {
+    benchmark::RegisterBenchmark(name, body)
+        ->Setup([](const benchmark::State&) {
+            common_floor = std::make_unique<Floor>(8);
+            for (int i = 0; i < 2; ++i) own_floors.push_back(std::make_unique<Floor>(8));
+            auto fleet = backends(8, true);
+            for (std::size_t i = 0; i < 8; ++i) fleet[i].model_name = i % 2 == 0 ? "even" : "odd";
+            common_balancer = std::make_unique<Bench<RoundRobin>>(std::move(fleet), seeded());
+        })
+        ->Teardown([](const benchmark::State&) {
+            common_floor.reset();
+            own_floors.clear();
+            common_balancer.reset();
+        })
+        ->Threads(1)
+        ->Threads(2);
+}
+
+void register_all() {
+    add("round_robin", RoundRobin{}, {3, 100, 1000, 10'000});
+    add("weighted_round_robin", WeightedRoundRobin{}, {3, 100, 1000, 10'000}, false);
+    add("random", Random{}, {3, 100, 1000, 10'000});
+    add("weighted_random", WeightedRandom{}, {3, 100, 1000, 10'000}, false);
+    benchmark::RegisterBenchmark("hash_key", hash_key);
+    add("consistent_hash", ConsistentHash{}, {3, 100, 1000, 10'000});
+    add("least_connections", LeastConnections{}, {16, 64, 100, 1000, 10'000});
+    add("least_connections_weighted", LeastConnections{}, {100, 1000, 10'000}, false);
+    add("response_time", ResponseTime{}, {16, 64, 100, 1000, 10'000});
+    add("response_time_weighted", ResponseTime{}, {100, 1000, 10'000}, false);
+    add("least_tokens", LeastTokens{}, {16, 64, 100, 1000, 10'000});
+    for (std::size_t i = 0; i < AnyStrategy::count; ++i) {
+        const AnyStrategy strategy{static_cast<StrategyKind>(i)};
+        add(("any_" + std::string{strategy.current_name()}).c_str(), strategy, {100});
+    }
+    benchmark::RegisterBenchmark("round_robin_by_model_and_tag", [](benchmark::State& state) {
+        by_model<RoundRobin>(state, {});
+    })->Arg(100);
+    benchmark::RegisterBenchmark("single_backend", single_backend);
+    add_threads("floor_shared", [](benchmark::State& state) { floor_threads(state, 4); });
+    add_threads("round_robin_shared", [](benchmark::State& state) { threads(state, false); });
+    add_threads("floor_own", floor_own);
+    add_threads("round_robin_own", [](benchmark::State& state) { threads(state, true); });
+    benchmark::RegisterBenchmark("refused", refused, false)->Arg(10)->Arg(1000)->Arg(10'000);
+    benchmark::RegisterBenchmark("refused_pending", refused, true)->Arg(10)->Arg(1000)->Arg(10'000);
+    add_publish<RoundRobin>("round_robin");
+    add_publish<WeightedRoundRobin>("weighted_round_robin");
+    add_publish<WeightedRandom>("weighted_random");
+    add_publish<ConsistentHash>("consistent_hash");
+    add_publish<LeastConnections>("least_connections");
+    add_publish<ResponseTime>("response_time");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    pin(0);
     register_all();
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
