@@ -309,12 +309,17 @@ class AdminApi::Impl : public std::enable_shared_from_this<Impl> {
     void probe(const std::string& name, const Respond& respond) const {
         if (!exists(name)) return send_answer(respond, failed(name, Errc::unknown_backend));
         if (!health_) return send_answer(respond, admin_error(409, say(detail::text::no_checker)));
-        health_->probe(name, [self = shared_from_this(), name, respond](const detail::HealthReport& report) {
-            send_answer(respond, self->guarded([&] { return self->probed(name, report); }));
+        health_->probe(name, [self = shared_from_this(), name, respond](std::error_code error,
+                                                                        const detail::HealthReport& report) {
+            send_answer(respond, self->guarded([&] { return self->probed(name, error, report); }));
         });
     }
 
-    AdminAnswer probed(const std::string& name, const detail::HealthReport& report) const {
+    AdminAnswer probed(const std::string& name, std::error_code error,
+                       const detail::HealthReport& report) const {
+        if (error == Errc::unknown_backend) return failed(name, error);  // removed meanwhile
+        // Not a finding about the backend: the checks were stopped while the probe was under way.
+        if (error) return admin_error(503, message(error, language_));
         AdminJson data{{"backend", name},
                        {"health_status", report.ok ? "healthy" : "unhealthy"},
                        {"last_check_time", report.checked_at},
@@ -326,7 +331,7 @@ class AdminApi::Impl : public std::enable_shared_from_this<Impl> {
             data["state"] = to_string(backend.state);
             return with_data(std::move(data));
         }
-        return failed(name, Errc::unknown_backend);  // removed meanwhile
+        return failed(name, Errc::unknown_backend);
     }
 
     bool exists(std::string_view name) const {

@@ -4,6 +4,7 @@
 // adapters at the end are made by `AdminApi`'s constructor.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -68,12 +69,15 @@ class HealthControl {
     virtual Duration interval() const = 0;
     virtual void set_interval(Duration interval) = 0;
     /// Probes now; `done` is called once, at once or later, on any thread.
-    virtual void probe(std::string_view name, std::function<void(const HealthReport&)> done) = 0;
+    using Probed = std::function<void(std::error_code, const HealthReport&)>;
+    virtual void probe(std::string_view name, Probed done) = 0;
     /// Nothing before the first probe.
     virtual std::optional<HealthReport> last(std::string_view name) const = 0;
 };
 
-/// What a health checker must offer: `HealthChecker` (transport/health_checker.hpp) does.
+/// What a health checker must offer: `HealthChecker` (transport/health_checker.hpp) does. Beside these
+/// `probe_now(name, handler)`, which completes `void(std::error_code, Report)`; a report has `ok`,
+/// `last_error`, `consecutive_failures` and `last_check_time` (of the system's clock).
 template <class H>
 concept ControlsHealth = requires(H& health, const H& seen, Duration interval, std::string_view name) {
     { seen.running() } -> std::convertible_to<bool>;
@@ -149,9 +153,10 @@ class HealthAdapter final : public HealthControl {
     Duration interval() const override { return health_.interval(); }
     void set_interval(Duration interval) override { health_.set_interval(interval); }
 
-    void probe(std::string_view name, std::function<void(const HealthReport&)> done) override {
-        health_.async_probe_now(std::string{name},
-                                [done = std::move(done)](const auto& report) { done(report_of(report)); });
+    void probe(std::string_view name, Probed done) override {
+        health_.probe_now(name, [done = std::move(done)](std::error_code error, const auto& report) {
+            done(error, report_of(report));
+        });
     }
 
     std::optional<HealthReport> last(std::string_view name) const override {
@@ -163,10 +168,12 @@ class HealthAdapter final : public HealthControl {
   private:
     template <class Report>
     static HealthReport report_of(const Report& report) {
-        return {.ok = report.ok,
-                .error = report.error,
-                .consecutive_failures = report.consecutive_failures,
-                .checked_at = report.checked_at};
+        HealthReport told;
+        told.ok = report.ok;
+        told.error = report.last_error;
+        told.consecutive_failures = report.consecutive_failures;
+        told.checked_at = std::chrono::duration<double>(report.last_check_time.time_since_epoch()).count();
+        return told;
     }
 
     H& health_;
