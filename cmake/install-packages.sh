@@ -41,7 +41,7 @@ case $what in
     demo) packages+=(curl) ;;
     tests)
         packages+=(clang catch2 pkg-config)
-        welcome=(libcpp-httplib-dev mold)
+        welcome=(libcpp-httplib-dev libuv1-dev mold)
         ;;
 esac
 missing=()

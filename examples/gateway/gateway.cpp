@@ -54,15 +54,12 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       log_{options.log},
       router_{models_of(settings.backends), settings.model_aliases},
       balancer_{settings, RelayTransport{make_transport(io, settings)}},
+      health_{balancer_, io.get_executor()},
       relay_context_{balancer_, router_, settings.affinity_header,
                      options.access_log ? options.log : nullptr},
-#ifdef FAIRLEAD_GATEWAY_CHECKS_HEALTH
-      health_{balancer_, io.get_executor()},
       admin_{balancer_, health_, settings.admin_key},
-#else
-      admin_{balancer_, settings.admin_key},
-#endif
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
+    if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
     mount("/v1/", [this](const auto& exchange) { relay(relay_context_, exchange); });
     const auto status = [](const auto& exchange) { exchange->respond(json(200, R"({"status":"ok"})")); };
     mount("/health", status);
@@ -119,9 +116,7 @@ void Gateway::stop(std::function<void()> drained) {
 }
 
 void Gateway::close() {
-#ifdef FAIRLEAD_GATEWAY_CHECKS_HEALTH
     health_.stop();  // its timer would keep the loop running
-#endif
     server_->close();
     if (admin_server_) admin_server_->close();
 }

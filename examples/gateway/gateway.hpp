@@ -11,10 +11,7 @@
 
 #include <fairlead/control/admin_api.hpp>
 #include <fairlead/model/settings.hpp>
-#if __has_include(<fairlead/transport/health_checker.hpp>)
 #include <fairlead/transport/health_checker.hpp>
-#define FAIRLEAD_GATEWAY_CHECKS_HEALTH 1
-#endif
 
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
@@ -55,6 +52,7 @@ class Gateway {
         return server_->connections() + (admin_server_ ? admin_server_->connections() : 0);
     }
     GatewayBalancer& balancer() noexcept { return balancer_; }
+    fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
 
     /// No new connections; `drained` is called when the last one has ended.
     void stop(std::function<void()> drained);
@@ -76,10 +74,8 @@ class Gateway {
     Log* log_;
     ModelRouter router_;
     GatewayBalancer balancer_;
+    fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     RelayContext relay_context_;
-#ifdef FAIRLEAD_GATEWAY_CHECKS_HEALTH
-    fairlead::HealthChecker<GatewayBalancer> health_;
-#endif
     fairlead::AdminApi admin_;
     Mounts mounts_{};
     Mounts admin_mounts_{};

@@ -6,6 +6,8 @@
 
 #include <asio/error.hpp>
 
+#include <fairlead/model/options.hpp>
+
 #include "http_date.hpp"
 #include "transport_state.hpp"
 
@@ -44,23 +46,17 @@ Outcome HttpTransport::outcome(std::error_code error, const HttpResponse& respon
 
 namespace detail {
 
-HttpRequest probe_request(const ProbeOptions& expected) { return {"GET", expected.path}; }
-
-ProbeOptions probe_of(const TransportState& transport, const BackendConfig& backend) {
-    ProbeOptions expected = transport.options.probe;
-    if (backend.health.path) expected.path = *backend.health.path;
-    if (backend.health.expected_status) expected.expected_status = *backend.health.expected_status;
-    if (backend.health.body_contains) expected.contains = *backend.health.body_contains;
-    return expected;
+HttpRequest probe_request(const HealthOverride& health) {
+    return {"GET", health.path.value_or(Options{}.health_check_path)};
 }
 
-Outcome judge_probe(const ProbeOptions& expected, std::error_code error, const HttpResponse& response) {
+Outcome judge_probe(const HealthOverride& health, std::error_code error, const HttpResponse& response) {
     auto outcome = HttpTransport::outcome(error, response);
     if (error) return outcome;
     const int status = response.status;
-    const bool good = (expected.expected_status == 0 ? status >= 200 && status < 300
-                                                     : status == expected.expected_status) &&
-                      response.body.find(expected.contains) != std::string::npos;
+    const bool good =
+        (health.expected_status ? status == *health.expected_status : status >= 200 && status < 300) &&
+        (!health.body_contains || response.body.find(*health.body_contains) != std::string::npos);
     if (good) {
         outcome.kind = Outcome::success;
     } else if (outcome.kind == Outcome::success) {

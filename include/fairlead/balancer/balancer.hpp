@@ -5,6 +5,8 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -16,6 +18,7 @@
 #include <fairlead/balancer/detail/exchange.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
+#include <fairlead/model/probe_finding.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/strategies/round_robin.hpp>
 #include <fairlead/transport/transport.hpp>
@@ -192,7 +195,17 @@ class Balancer {
     /// What a probe found about a backend: for a host that checks health by itself. A failed one takes the
     /// backend out of service until one passes; thresholds are the caller's (`HealthMonitor`).
     std::error_code probed(std::string_view name, bool ok) {
-        return core_.write([&](auto& roster, Time now) { return roster.probed(name, ok, now); });
+        const ProbeFinding finding{std::string{name}, 0, ok};
+        return core_.write([&](auto& roster, Time now) { return roster.probed(finding, now); });
+    }
+
+    /// The same for several, in one new snapshot. Findings about backends that are gone or were replaced are
+    /// ignored.
+    void probed(std::span<const ProbeFinding> findings) {
+        core_.write([&](auto& roster, Time now) {
+            for (const auto& finding : findings) roster.probed(finding, now);
+            return 0;
+        });
     }
 
     // --- what is known -----------------------------------------------------------------------------------
@@ -207,6 +220,12 @@ class Balancer {
     /// `callback(const Event&)` is told of every change of state, ejection, retry and the like, on the thread
     /// where it happened and under no lock. Replaces the one before. Must not throw.
     void on_event(std::function<void(const Event&)> callback) { core_.on_event(std::move(callback)); }
+
+    /// As `on_event`, beside it and before it, until what is returned is dropped: for parts that follow the
+    /// fleet (`HealthChecker`). A call that has begun by then may still be under way.
+    [[nodiscard]] std::shared_ptr<const void> watch(std::function<void(const Event&)> callback) {
+        return core_.watch(std::move(callback));
+    }
 
     const Options& options() const noexcept { return core_.options(); }
     Mode mode() const noexcept { return mode_; }  ///< of the settings; else `multi_backend`

@@ -36,7 +36,9 @@ struct BackendFigures {
     BackendConfig config{};
     BackendId id = 0;
     BackendState state = BackendState::healthy;
-    bool in_service = true;  ///< may be given requests: neither unhealthy, draining nor disabled
+    bool in_service = true;         ///< may be given requests: neither unhealthy, draining nor disabled
+    bool probe_ok = true;           ///< what the probes found; true before the first
+    std::uint64_t incarnation = 0;  ///< another one when another server stands behind the name; from 1
 
     std::uint32_t in_flight = 0;
     std::uint64_t completed = 0;                  ///< requests that ended, however they went

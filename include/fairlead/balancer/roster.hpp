@@ -26,6 +26,7 @@
 #include <fairlead/model/error.hpp>
 #include <fairlead/model/event.hpp>
 #include <fairlead/model/options.hpp>
+#include <fairlead/model/probe_finding.hpp>
 #include <fairlead/model/rng.hpp>
 #include <fairlead/model/validate.hpp>
 
@@ -54,6 +55,7 @@ class Roster {
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
+        backend->incarnation = ++incarnations_;
         reset_ratio(*backend, now);
         if (!first) begin_warming(*backend, now);
         if (free_ids_.empty()) {
@@ -89,7 +91,10 @@ class Roster {
             backend->pool = pool_of(backend->config->model_name);
             backend->pool->joined();
         }
-        if (another_server) forget_findings(*backend, now);
+        if (another_server) {
+            backend->incarnation = ++incarnations_;
+            forget_findings(*backend, now);
+        }
         event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
         show(*backend, now);
         changed_ = true;
@@ -160,15 +165,18 @@ class Roster {
         findings_changed(backend, now);
     }
 
-    /// What the probes found; no change of what requests found, unless `probe_ends_ejection`.
-    std::error_code probed(std::string_view name, bool ok, Time now) {
-        const auto backend = find(name);
+    /// What the probes found; no change of what requests found, unless `probe_ends_ejection`. Nothing when it
+    /// was found about a server that no longer stands behind the name.
+    std::error_code probed(const ProbeFinding& finding, Time now) {
+        const auto backend = find(finding.name);
         if (!backend) return Errc::unknown_backend;
-        const bool returns = ok && options_.probe_ends_ejection && backend->ejection.is_ejected();
-        if (backend->probe_ok == ok && !returns) return {};
+        if (finding.incarnation != 0 && finding.incarnation != backend->incarnation) return {};
+        const bool returns =
+            finding.healthy && options_.probe_ends_ejection && backend->ejection.is_ejected();
+        if (backend->probe_ok == finding.healthy && !returns) return {};
         if (returns) backend->ejection.return_to_service(now);
-        if (ok) begin_warming(*backend, now);
-        backend->probe_ok = ok;
+        if (finding.healthy) begin_warming(*backend, now);
+        backend->probe_ok = finding.healthy;
         findings_changed(*backend, now);
         return {};
     }
@@ -446,6 +454,7 @@ class Roster {
     DueTime due_;
     bool changed_ = false;
     std::uint32_t serials_ = 0;
+    std::uint64_t incarnations_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;
     std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;

@@ -44,13 +44,6 @@ struct TlsOptions {
     TlsVerification verification = TlsVerification::full;
 };
 
-/// What `async_probe` asks for and expects, where the backend's `health` says nothing else.
-struct ProbeOptions {
-    std::string path{"/v1/models"};
-    int expected_status = 0;  ///< 100..599; 0: any 2xx
-    std::string contains{};   ///< the answer's body must contain this text
-};
-
 struct HttpTransportOptions {
     /// Idle connections kept for each backend. 64: more than the default `max_connections` of 50.
     std::size_t max_idle_per_backend = 64;
@@ -61,7 +54,6 @@ struct HttpTransportOptions {
     std::size_t max_response_bytes = std::size_t{64} * 1024 * 1024;
     HttpLimits limits{};  ///< of response heads
     TlsOptions tls{};
-    ProbeOptions probe{};
 };
 
 /// The body of a response, to be read piece by piece. Move-only. Dropped before its end, it closes the
@@ -118,9 +110,8 @@ std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState
                                             const BackendConfig& backend, HttpRequest request,
                                             Deadline deadline, OpenCompletion done);
 
-HttpRequest probe_request(const ProbeOptions& expected);
-ProbeOptions probe_of(const TransportState& transport, const BackendConfig& backend);
-Outcome judge_probe(const ProbeOptions& expected, std::error_code error, const HttpResponse& response);
+HttpRequest probe_request(const HealthOverride& health);
+Outcome judge_probe(const HealthOverride& health, std::error_code error, const HttpResponse& response);
 
 template <class Handler>
 struct ProbeHandler {
@@ -129,14 +120,14 @@ struct ProbeHandler {
 
     Handler handler;
     asio::any_io_executor fallback;
-    ProbeOptions expected;
+    HealthOverride health;
 
     executor_type get_executor() const noexcept { return asio::get_associated_executor(handler, fallback); }
     cancellation_slot_type get_cancellation_slot() const noexcept {
         return asio::get_associated_cancellation_slot(handler);
     }
     void operator()(std::error_code error, const HttpResponse& response) {
-        std::move(handler)(error, judge_probe(expected, error, response));
+        std::move(handler)(error, judge_probe(health, error, response));
     }
 };
 
@@ -192,14 +183,13 @@ class HttpTransport {
         begin<detail::OpenCompletion>(backend, std::move(request), deadline, std::move(handler));
     }
 
-    /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as
-    /// expected; a status that is not expected counts as `server_error` unless it says something else.
+    /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as its
+    /// `health` says; a status that is not expected counts as `server_error` unless it says something else.
+    /// Where `health` says nothing: GET /v1/models, any 2xx (`health_of` fills in what `Options` say).
     template <class Handler>
     void async_probe(const BackendConfig& backend, Deadline deadline, Handler handler) {
-        auto expected = detail::probe_of(*state_, backend);
-        auto request = detail::probe_request(expected);
-        async_send(backend, std::move(request), deadline,
-                   detail::ProbeHandler<Handler>{std::move(handler), get_executor(), std::move(expected)});
+        async_send(backend, detail::probe_request(backend.health), deadline,
+                   detail::ProbeHandler<Handler>{std::move(handler), get_executor(), backend.health});
     }
 
     /// What an exchange's end means. `Retry-After` of a 429 or 503 is read in seconds or as a date, which

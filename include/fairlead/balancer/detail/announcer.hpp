@@ -22,21 +22,37 @@ class Announcer {
         callback_.swap(shared);
     }
 
-    /// Any thread; needs no lock. The callback must not throw: there is nobody to catch it.
+    /// One more, told before that one, for as long as somebody holds what is returned. As `set`.
+    std::shared_ptr<const void> watch(Callback callback) {
+        auto shared = std::make_shared<const Callback>(std::move(callback));
+        const std::lock_guard lock{mutex_};
+        std::erase_if(watchers_, [](const auto& each) { return each.expired(); });
+        watchers_.push_back(shared);
+        return shared;
+    }
+
+    /// Any thread; needs no lock. A callback must not throw: there is nobody to catch it.
     void tell(const std::vector<Event>& events) const {
         if (events.empty()) return;
-        std::shared_ptr<const Callback> callback;
+        std::vector<std::shared_ptr<const Callback>> callbacks;
         {
             const std::lock_guard lock{mutex_};
-            callback = callback_;
+            callbacks.reserve(watchers_.size() + 1);
+            for (const auto& each : watchers_) {
+                if (auto held = each.lock()) callbacks.push_back(std::move(held));
+            }
+            if (callback_) callbacks.push_back(callback_);
         }
-        if (!callback || !*callback) return;
-        for (const auto& event : events) (*callback)(event);
+        for (const auto& callback : callbacks) {
+            if (!*callback) continue;
+            for (const auto& event : events) (*callback)(event);
+        }
     }
 
   private:
     mutable std::mutex mutex_;
     std::shared_ptr<const Callback> callback_;
+    std::vector<std::weak_ptr<const Callback>> watchers_;
 };
 
 }  // namespace fairlead::detail

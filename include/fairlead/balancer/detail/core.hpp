@@ -264,6 +264,9 @@ class Core final : public LeaseOwner {
     std::shared_ptr<const Snapshot<S>> current() const noexcept { return publication_.current(); }
 
     void on_event(Announcer::Callback callback) { announcer_.set(std::move(callback)); }
+    std::shared_ptr<const void> watch(Announcer::Callback callback) {
+        return announcer_.watch(std::move(callback));
+    }
 
   private:
     Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now) {

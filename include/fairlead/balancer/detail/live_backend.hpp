@@ -94,7 +94,8 @@ struct LiveBackend : Account {
 
     // --- with the roster's mutex -------------------------------------------------------------------------
     BackendId id = 0;
-    std::uint32_t serial = 0;  // tells apart two backends that had the same id one after the other
+    std::uint32_t serial = 0;       // tells apart two backends that had the same id one after the other
+    std::uint64_t incarnation = 0;  // tells apart the servers that stood behind a name: new with url and key
     std::shared_ptr<const BackendConfig> config;
     ConfigHistory history;
     Duty duty = Duty::serving;
@@ -133,6 +134,8 @@ struct LiveBackend : Account {
         f.id = id;
         f.state = state();
         f.in_service = in_service();
+        f.probe_ok = probe_ok;
+        f.incarnation = incarnation;
         f.in_flight = word::in_flight(word.load(std::memory_order_relaxed));
         // Before `completed`: a request is counted in its bucket first, so what is left is never too much.
         f.response_times = response_times.counts();

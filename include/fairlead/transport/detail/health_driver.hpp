@@ -1,0 +1,377 @@
+// What outlives a `HealthChecker` while its probes are under way: the monitor, a timer, who waits for what.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/strand.hpp>
+
+#include <fairlead/balancer/detail/core.hpp>
+#include <fairlead/model/error.hpp>
+#include <fairlead/resilience/health_monitor.hpp>
+#include <fairlead/transport/detail/completion.hpp>
+#include <fairlead/transport/probe_report.hpp>
+
+namespace fairlead::detail {
+
+/// Everything is done in rounds: `wake` posts one to a strand, unless one is posted already; a round takes
+/// what has happened since the last (a changed fleet, results, requests), tells the balancer once, sends what
+/// is due and sets the timer. So results that come together become one snapshot.
+///
+/// The mutex guards all members but is never held while foreign code runs. `visitor_` marks a round that is
+/// with the balancer: `close` waits for it, unless it is called by that very round.
+template <class Balancer, class Prober>
+class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, Prober>> {
+  public:
+    using Waiter = Completion<std::error_code, ProbeReport>;
+
+    HealthDriver(Balancer& balancer, asio::any_io_executor executor, std::optional<Prober> prober)
+        : balancer_{balancer},
+          prober_{std::move(prober)},
+          timeout_{balancer.options().health_check_timeout},
+          executor_{executor},
+          loop_{std::make_unique<Loop>(executor)},
+          monitor_{balancer.options(), seed_of(balancer.options())} {
+        if (!balancer.options().health_check) monitor_.stop();
+    }
+
+    void begin() {
+        follow_fleet();  // the first set is what is there now
+        subscription_ = balancer_.watch([weak = this->weak_from_this()](const Event& event) {
+            using Kind = Event::Kind;
+            if (event.kind != Kind::backend_added && event.kind != Kind::backend_updated &&
+                event.kind != Kind::backend_removed) {
+                return;
+            }
+            if (const auto self = weak.lock()) self->fleet_changed();
+        });
+        fleet_changed();  // between the look and the watch
+    }
+
+    /// Any thread. No round begins after it; one that another thread is in has ended.
+    void close() {
+        std::unique_ptr<Loop> loop;
+        Waiters waiters;
+        {
+            std::unique_lock lock{mutex_};
+            subscription_.reset();
+            cancel_probes();
+            loop = std::move(loop_);
+            waiters.swap(waiters_);
+            visit_ended_.wait(lock, [&] {
+                return visitor_ == std::thread::id{} || visitor_ == std::this_thread::get_id();
+            });
+        }
+        refuse(waiters, Errc::cancelled);
+    }
+
+    void start() {
+        change([&] { monitor_.start(now()); });
+    }
+    void stop() {
+        Waiters waiters;
+        change([&] {
+            monitor_.stop();
+            cancel_probes();
+            waiters.swap(waiters_);
+        });
+        refuse(waiters, Errc::cancelled);
+    }
+    void set_interval(Duration interval) {
+        change([&] { monitor_.set_interval(interval, now()); });
+    }
+
+    bool running() const {
+        const std::lock_guard lock{mutex_};
+        return monitor_.is_running();
+    }
+    Duration interval() const {
+        const std::lock_guard lock{mutex_};
+        return monitor_.interval();
+    }
+    std::optional<ProbeReport> last(std::string_view name) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = records_.find(name);
+        if (found == records_.end()) return std::nullopt;
+        return found->second.report;
+    }
+
+    template <class Handler>
+    void ask(std::string name, Handler handler) {
+        Waiter waiter{std::move(handler), executor_};
+        change([&] {
+            if (loop_) waiters_[std::move(name)].push_back(std::move(waiter));
+        });
+        if (waiter) waiter.post(Errc::cancelled, {});
+    }
+
+  private:
+    using Strand = asio::strand<asio::any_io_executor>;
+    using Waiters = std::map<std::string, std::vector<Waiter>, std::less<>>;
+
+    /// What must go before its execution context does, and so not live as long as a probe.
+    struct Loop {
+        explicit Loop(const asio::any_io_executor& executor) : strand{executor}, timer{executor} {}
+        Strand strand;
+        asio::steady_timer timer;
+    };
+
+    struct Call {
+        HealthProbe probe;
+        Time began{};
+        asio::cancellation_signal signal{};  // on the strand
+        bool cancelled = false;
+    };
+
+    struct Result {
+        std::shared_ptr<Call> call;
+        std::error_code error;
+        Outcome outcome;
+        Time ended;
+    };
+
+    struct Record {
+        std::uint64_t incarnation = 0;
+        ProbeReport report{};
+    };
+
+    /// The handler of one probe. May be called on any thread, even at once.
+    struct Done {
+        using executor_type = Strand;
+        using cancellation_slot_type = asio::cancellation_slot;
+
+        executor_type get_executor() const noexcept { return strand; }
+        cancellation_slot_type get_cancellation_slot() const noexcept { return call->signal.slot(); }
+        void operator()(std::error_code error, const Outcome& outcome) const {
+            self->ended(call, error, outcome);
+        }
+
+        std::shared_ptr<HealthDriver> self;
+        std::shared_ptr<Call> call;
+        Strand strand;
+    };
+
+    static Time now() noexcept { return std::chrono::steady_clock::now(); }
+
+    template <class Change>
+    void change(Change&& change) {
+        const std::lock_guard lock{mutex_};
+        change();
+        wake_locked();
+    }
+
+    void wake() {
+        const std::lock_guard lock{mutex_};
+        wake_locked();
+    }
+
+    /// Called with the mutex.
+    void wake_locked() {
+        if (!loop_ || std::exchange(awake_, true)) return;
+        asio::post(loop_->strand, [self = this->shared_from_this()] { self->round(); });
+    }
+
+    void fleet_changed() {
+        change([&] { stale_ = true; });
+    }
+
+    /// Called with the mutex: where the handlers run, only there may a slot be used.
+    void cancel_probes() {
+        if (!loop_ || calls_.empty()) return;
+        for (auto& [number, call] : calls_) call->cancelled = true;
+        asio::post(loop_->strand, [self = this->shared_from_this(), calls = calls_] {
+            for (const auto& [number, call] : calls) call->signal.emit(asio::cancellation_type::terminal);
+        });
+    }
+
+    void ended(const std::shared_ptr<Call>& call, std::error_code error, const Outcome& outcome) {
+        change([&] {
+            calls_.erase(call->probe.number);
+            results_.push_back({call, error, call->cancelled ? Outcome{Outcome::cancelled} : outcome, now()});
+        });
+    }
+
+    /// Marks that the balancer is in use.
+    class Visit {
+      public:
+        explicit Visit(HealthDriver& driver) : driver_{driver} {
+            const std::lock_guard lock{driver_.mutex_};
+            driver_.awake_ = false;
+            if (!driver_.loop_) return;
+            driver_.visitor_ = std::this_thread::get_id();
+            admitted_ = true;
+        }
+        Visit(const Visit&) = delete;
+        Visit& operator=(const Visit&) = delete;
+        ~Visit() {
+            if (!admitted_) return;
+            const std::lock_guard lock{driver_.mutex_};
+            driver_.visitor_ = {};
+            driver_.visit_ended_.notify_all();
+        }
+        bool is_admitted() const noexcept { return admitted_; }
+
+      private:
+        HealthDriver& driver_;
+        bool admitted_ = false;
+    };
+
+    /// On the strand.
+    void round() {
+        const Visit visit{*this};
+        if (!visit.is_admitted()) return;
+        follow_fleet();
+        std::vector<ProbeFinding> findings;
+        std::vector<std::pair<Waiters::mapped_type, ProbeReport>> answers;
+        take_results(findings, answers);
+        if (!findings.empty()) balancer_.probed(findings);
+        // Whoever asked sees the balancer as the answer has it.
+        for (auto& [waiters, report] : answers) {
+            for (auto& waiter : waiters) waiter.post({}, report);
+        }
+        begin_probes();
+        set_timer();
+    }
+
+    void follow_fleet() {
+        {
+            const std::lock_guard lock{mutex_};
+            if (!std::exchange(stale_, false)) return;
+        }
+        std::vector<HealthTarget> targets;
+        for (auto& each : balancer_.snapshot())
+            targets.push_back({std::move(each.config), each.incarnation, each.probe_ok});
+        const std::lock_guard lock{mutex_};
+        monitor_.set_members(targets, now());
+        std::map<std::string, Record, std::less<>> kept;
+        for (const auto& target : targets) {
+            const auto found = records_.find(target.config.name);
+            if (found != records_.end() && found->second.incarnation == target.incarnation)
+                kept.insert(records_.extract(found));
+        }
+        records_ = std::move(kept);
+        incarnations_.clear();
+        for (auto& target : targets) incarnations_.emplace(std::move(target.config.name), target.incarnation);
+    }
+
+    template <class Findings, class Answers>
+    void take_results(Findings& findings, Answers& answers) {
+        const auto failures = balancer_.failure_threshold();
+        const std::lock_guard lock{mutex_};
+        monitor_.set_failure_threshold(failures);
+        for (const Result& result : std::exchange(results_, {})) {
+            const HealthProbe& probe = result.call->probe;
+            const bool current = monitor_.is_current(probe);
+            if (auto finding = monitor_.complete(probe, result.outcome, result.ended))
+                findings.push_back(std::move(*finding));
+            if (!current || result.call->cancelled) continue;
+            const std::string& name = probe.backend->name;
+            const auto standing = *monitor_.standing(name);
+            Record& record = records_[name];
+            record.incarnation = incarnations_.find(name)->second;
+            record.report = {.ok = result.outcome.kind == Outcome::success,
+                             .healthy = standing.healthy,
+                             .outcome = result.outcome,
+                             .latency = result.ended - result.call->began,
+                             .last_check_time = std::chrono::system_clock::now(),
+                             .consecutive_failures = standing.consecutive_failures,
+                             .last_error = probe_error(result.error, result.outcome)};
+            if (auto waiting = waiters_.extract(name))
+                answers.emplace_back(std::move(waiting.mapped()), record.report);
+        }
+    }
+
+    void begin_probes() {
+        std::vector<std::shared_ptr<Call>> calls;
+        Waiters strangers;
+        std::optional<Strand> strand;
+        {
+            const std::lock_guard lock{mutex_};
+            if (!loop_) return;
+            strand = loop_->strand;
+            for (auto it = waiters_.begin(); it != waiters_.end();) {
+                // Only a fleet that is up to date says that nobody has this name.
+                const auto at = it++;
+                if (!monitor_.request(at->first, now()) && !stale_) strangers.insert(waiters_.extract(at));
+            }
+            for (auto& probe : monitor_.due(now())) {
+                auto call = std::make_shared<Call>();
+                call->probe = std::move(probe);
+                call->began = now();
+                calls_.emplace(call->probe.number, call);
+                calls.push_back(std::move(call));
+            }
+        }
+        refuse(strangers, Errc::unknown_backend);
+        for (auto& call : calls) {
+            const auto deadline = Deadline::in(timeout_, call->began);
+            const BackendConfig& backend = *call->probe.backend;  // lives as long as the handler
+            prober().async_probe(backend, deadline, Done{this->shared_from_this(), call, *strand});
+        }
+    }
+
+    void set_timer() {
+        const std::lock_guard lock{mutex_};
+        if (!loop_) return;
+        const Time at = monitor_.next_deadline();
+        if (at == Time::max()) {
+            loop_->timer.cancel();
+            return;
+        }
+        loop_->timer.expires_at(std::chrono::time_point_cast<asio::steady_timer::duration>(at));
+        loop_->timer.async_wait([weak = this->weak_from_this()](std::error_code error) {
+            if (error) return;
+            if (const auto self = weak.lock()) self->wake();
+        });
+    }
+
+    Prober& prober() {
+        if constexpr (std::is_same_v<Prober, typename Balancer::TransportType>) {
+            if (!prober_) return balancer_.transport();
+        }
+        return *prober_;
+    }
+
+    static void refuse(Waiters& waiters, Errc reason) {
+        for (auto& [name, each] : waiters) {
+            for (auto& waiter : each) waiter.post(reason, {});
+        }
+    }
+
+    Balancer& balancer_;  // only within a round, and before `close`
+    std::optional<Prober> prober_;
+    const Duration timeout_;
+    const asio::any_io_executor executor_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable visit_ended_;
+    std::thread::id visitor_{};
+    std::unique_ptr<Loop> loop_;  // null: closed
+    std::shared_ptr<const void> subscription_;
+    HealthMonitor monitor_;
+    bool awake_ = false;  // a round is posted
+    bool stale_ = true;   // the fleet changed
+    std::map<std::uint64_t, std::shared_ptr<Call>> calls_;
+    std::vector<Result> results_;
+    Waiters waiters_;
+    std::map<std::string, Record, std::less<>> records_;
+    std::map<std::string, std::uint64_t, std::less<>> incarnations_;
+};
+
+}  // namespace fairlead::detail
