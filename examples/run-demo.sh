@@ -27,6 +27,8 @@ case ${1:-} in
 esac
 
 work=$(mktemp -d)
+admin_key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+readonly admin_key
 declare -A pids=()
 gateway=
 
@@ -82,7 +84,7 @@ stop() {
 }
 
 start_gateway() {
-    start gateway env LLM_BACKENDS="$backends" LOAD_BALANCE_STRATEGY="$1" FAIRLEAD_AFFINITY_HEADER=X-User \
+    start gateway env FAIRLEAD_ADMIN_KEY="$admin_key" LLM_BACKENDS="$backends" LOAD_BALANCE_STRATEGY="$1" FAIRLEAD_AFFINITY_HEADER=X-User \
         "$bin/fairlead-gateway" --listen 127.0.0.1:"${2:-0}" --env-file "" --grace 2
     gateway=$url
 }
@@ -164,8 +166,11 @@ if $keep; then
 The gateway stays up, with the two backends that are left, until Ctrl-C. Try
 
     curl $gateway/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+    curl -H 'X-API-Key: $admin_key' $gateway/api/v1/load_balancer/status
 
 GATEWAY_URL=$gateway
+ADMIN_URL=$gateway
+ADMIN_KEY=$admin_key
 TEXT
     wait "${pids[gateway]}"
 fi

@@ -5,6 +5,7 @@
 
 #include <asio/strand.hpp>
 
+#include "gateway/admin.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
 
@@ -48,46 +49,86 @@ std::string_view origin_form(std::string_view target) {
 }  // namespace
 
 Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOptions options)
-    : log_{options.log},
+    : io_{io},
+      many_threads_{options.threads > 1},
+      log_{options.log},
       router_{models_of(settings.backends), settings.model_aliases},
       balancer_{settings, RelayTransport{make_transport(io, settings)}},
       health_{balancer_, io.get_executor()},
       relay_context_{balancer_, router_, settings.affinity_header,
-                     options.access_log ? options.log : nullptr} {
+                     options.access_log ? options.log : nullptr},
+      admin_{balancer_, health_, settings.admin_key},
+      server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
-    http_server::Limits limits;
-    limits.max_body_bytes = settings.max_body_bytes;
-    const bool many = options.threads > 1;
-    http_server::Server::ExecutorSource source = [&io, many]() -> asio::any_io_executor {
-        if (many) return asio::make_strand(io);
-        return io.get_executor();
-    };
-    server_ = std::make_shared<http_server::Server>(
-        asio::make_strand(io), std::move(source), limits,
-        [this](const auto& exchange) { dispatch(exchange); }, unreadable);
-
     mount("/v1/", [this](const auto& exchange) { relay(relay_context_, exchange); });
     const auto status = [](const auto& exchange) { exchange->respond(json(200, R"({"status":"ok"})")); };
     mount("/health", status);
+    mount("/metrics", metrics_handler(balancer_, admin_, settings.metrics_key_required));
     mount("/", [status](const auto& exchange) {
         const auto& target = exchange->request().target;
         if (target == "/" || target.starts_with("/?")) return status(exchange);
         exchange->respond(error_response(unknown_path(target)));
     });
+    mount(std::string{fairlead::AdminApi::prefix}, admin_handler(admin_));
     balancer_.on_event([this](const fairlead::Event& event) { on_event(event); });
+}
+
+std::shared_ptr<http_server::Server> Gateway::make_server(std::size_t max_body, const Mounts& mounts,
+                                                          http_server::ErrorPage error_page) {
+    http_server::Limits limits;
+    limits.max_body_bytes = max_body;
+    http_server::Server::ExecutorSource source = [&io = io_,
+                                                  many = many_threads_]() -> asio::any_io_executor {
+        if (many) return asio::make_strand(io);
+        return io.get_executor();
+    };
+    return std::make_shared<http_server::Server>(
+        asio::make_strand(io_), std::move(source), limits,
+        [&mounts](const auto& exchange) { dispatch(mounts, exchange); }, std::move(error_page));
+}
+
+void Gateway::listen_admin(const std::string& address) {
+    admin_server_ = make_server(fairlead::AdminApi::max_body_bytes, admin_mounts_, admin_error_page);
+    admin_server_->listen(address);
+    for (const char* prefix : {"/health", "/metrics"}) admin_mounts_[prefix] = mounts_[prefix];
+    // Whatever else is asked for is answered in the API's shape, and only to who has the key.
+    admin_mounts_["/"] = admin_handler(admin_);
+    mounts_.erase(std::string{fairlead::AdminApi::prefix});
+}
+
+std::string Gateway::admin_url() const {
+    return (admin_server_ ? admin_server_->url() : url()).append(fairlead::AdminApi::prefix);
 }
 
 void Gateway::mount(std::string prefix, http_server::Handler handler) {
     mounts_.insert_or_assign(std::move(prefix), std::move(handler));
 }
 
-void Gateway::dispatch(const std::shared_ptr<Exchange>& exchange) const {
+void Gateway::stop(std::function<void()> drained) {
+    if (!admin_server_) return server_->stop_accepting(std::move(drained));
+    const auto left = std::make_shared<std::atomic<int>>(2);
+    const auto one_drained = [left, drained = std::move(drained)] {
+        // Acquire and release: who is last comes after all that the other did.
+        if (left->fetch_sub(1, std::memory_order_acq_rel) == 1 && drained) drained();
+    };
+    server_->stop_accepting(one_drained);
+    admin_server_->stop_accepting(one_drained);
+}
+
+void Gateway::close() {
+    health_.stop();  // its timer would keep the loop running
+    server_->close();
+    if (admin_server_) admin_server_->close();
+}
+
+void Gateway::dispatch(const Mounts& mounts, const std::shared_ptr<Exchange>& exchange) {
     auto& target = exchange->request().target;
     target = std::string{origin_form(target)};
-    if (has_dot_segment(target)) {
+    // The admin API passes no path on to anybody: there a name may be "..", which it does not find.
+    if (!fairlead::AdminApi::is_mine(target) && has_dot_segment(target)) {
         return exchange->respond(unreadable(400, "the path must not contain \".\" or \"..\" as a segment"));
     }
-    for (const auto& [prefix, handler] : mounts_) {
+    for (const auto& [prefix, handler] : mounts) {
         if (target.starts_with(prefix)) return handler(exchange);
     }
     exchange->respond(error_response(unknown_path(target)));

@@ -1,6 +1,7 @@
 // The gateway as an object: settings in, a listening server out.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include <asio/io_context.hpp>
 
+#include <fairlead/control/admin_api.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/transport/health_checker.hpp>
 
@@ -25,8 +27,8 @@ struct RunOptions {
     bool access_log = false;  ///< log every request, too
 };
 
-/// Relays `/v1/*` to the backends of the settings, answers `/` and `/health` itself. What else is to be
-/// served is mounted by prefix.
+/// Relays `/v1/*` to the backends of the settings, answers `/`, `/health`, `/metrics` and the admin API
+/// itself. What else is to be served is mounted by prefix.
 ///
 /// Threads: `listen` and `mount` before the loop runs; `stop` and `close` from any. After `close` the loop
 /// must run dry before the gateway may go.
@@ -40,31 +42,45 @@ class Gateway {
 
     void listen(const std::string& address) { server_->listen(address); }
     std::string url() const { return server_->url(); }
-    std::size_t connections() const { return server_->connections(); }
+
+    /// Gives the admin API an address of its own, and takes it off the main one; `/metrics` is at both.
+    void listen_admin(const std::string& address);
+    std::string admin_url() const;  ///< of the admin API, prefix included
+    const fairlead::AdminApi& admin() const noexcept { return admin_; }
+
+    std::size_t connections() const {
+        return server_->connections() + (admin_server_ ? admin_server_->connections() : 0);
+    }
     GatewayBalancer& balancer() noexcept { return balancer_; }
     fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
 
     /// No new connections; `drained` is called when the last one has ended.
-    void stop(std::function<void()> drained) { server_->stop_accepting(std::move(drained)); }
+    void stop(std::function<void()> drained);
 
     /// Breaks off whatever is under way; the loop runs dry soon after.
-    void close() {
-        health_.stop();
-        server_->close();
-    }
+    void close();
 
   private:
-    void dispatch(const std::shared_ptr<http_server::Exchange>& exchange) const;
+    /// By prefix; of two that match the longer comes first.
+    using Mounts = std::map<std::string, http_server::Handler, std::greater<>>;
+
+    std::shared_ptr<http_server::Server> make_server(std::size_t max_body, const Mounts& mounts,
+                                                     http_server::ErrorPage error_page);
+    static void dispatch(const Mounts& mounts, const std::shared_ptr<http_server::Exchange>& exchange);
     void on_event(const fairlead::Event& event);
 
+    asio::io_context& io_;
+    const bool many_threads_;
     Log* log_;
     ModelRouter router_;
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     RelayContext relay_context_;
-    std::map<std::string, http_server::Handler, std::greater<>>
-        mounts_{};  // of two that match the longer is first
+    fairlead::AdminApi admin_;
+    Mounts mounts_{};
+    Mounts admin_mounts_{};
     std::shared_ptr<http_server::Server> server_;
+    std::shared_ptr<http_server::Server> admin_server_{};  // empty: the main one serves the admin API
 };
 
 }  // namespace gateway

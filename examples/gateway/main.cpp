@@ -42,7 +42,10 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     asio::io_context io{static_cast<int>(options.threads)};
     gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
     gateway.listen(options.listen);
+    if (!options.admin_listen.empty()) gateway.listen_admin(options.admin_listen);
     log.message("listening on " + gateway.url());
+    log.message("admin API: " + gateway.admin_url());
+    if (const auto notice = gateway.admin().notice(); !notice.empty()) log.message(notice);
 
     const auto control = asio::make_strand(io);
     asio::signal_set signals{control, SIGINT, SIGTERM};

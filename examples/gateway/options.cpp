@@ -31,6 +31,8 @@ Parsed read_command_line(int argc, const char* const* argv) {
     CommandLine line{"fairlead-gateway", "balances OpenAI-compatible requests over several backends",
                      FAIRLEAD_VERSION};
     line.add("--listen", "HOST:PORT", "where to serve; port 0 takes a free one", options.listen);
+    line.add("--admin-listen", "HOST:PORT", "where to serve the admin API; the main address unless given",
+             options.admin_listen);
     line.add("--settings", "FILE", "JSON file with settings", options.settings_file);
     line.add("--env-file", "FILE", "dotenv file with settings; \"\" for none [.env, if it exists]",
              [&options](const std::string& value) {

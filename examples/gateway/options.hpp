@@ -11,6 +11,7 @@ namespace gateway {
 
 struct Options {
     std::string listen = "127.0.0.1:5000";
+    std::string admin_listen{};  ///< empty: the admin API is where everything else is
     std::string settings_file{};
     std::optional<std::string> env_file{};  ///< unset: ".env" where there is one
     unsigned threads = 1;

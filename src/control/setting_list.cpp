@@ -41,6 +41,8 @@ constexpr SettingRow setting_rows[] = {
 
     {"admin_key", false, "", "key of the admin API; not set: it answers to this machine only",
      "管理 API 的密钥；不设置：仅本机可访问"},
+    {"metrics_key_required", false, "", "whether the Prometheus metrics need the admin key, too",
+     "Prometheus 指标是否也需要管理密钥"},
     {"affinity_header", false, "", "request header whose value ties requests to one backend",
      "按其值将请求固定到同一后端的请求头"},
     {"model_aliases", false, "", "JSON object: name that a client may use to model_name",

@@ -21,6 +21,7 @@ template <class S, class Visitor>
 requires std::same_as<std::remove_const_t<S>, Settings>
 void visit_settings(S& settings, Visitor&& visit) {
     visit("admin_key", settings.admin_key);
+    visit("metrics_key_required", settings.metrics_key_required);
     visit("affinity_header", settings.affinity_header);
     visit("model_aliases", settings.model_aliases);
     visit("tls_ca_file", settings.tls_ca_file);

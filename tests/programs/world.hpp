@@ -58,6 +58,7 @@ class World {
         options.threads = threads_;
         gateway_ = std::make_unique<gateway::Gateway>(io_, settings, options);
         gateway_->listen("127.0.0.1:0");
+        if (!admin_listen.empty()) gateway_->listen_admin(admin_listen);
         for (unsigned i = 0; i < threads_; ++i) running_.emplace_back([this] { io_.run(); });
         return *gateway_;
     }
@@ -89,6 +90,7 @@ class World {
     }
 
     fairlead::Settings settings = default_settings();
+    std::string admin_listen{};  ///< empty: the admin API is on the main port
 
   private:
     static fairlead::Settings default_settings() {

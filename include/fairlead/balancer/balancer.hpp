@@ -82,7 +82,9 @@ class Balancer {
     template <std::same_as<Settings> From>
     explicit Balancer(const From& settings, Transport transport = Transport{}, Clock clock = Clock{})
         : Balancer{settings.backends, settings.options, std::move(transport), strategy_of(settings),
-                   std::move(clock)} {}
+                   std::move(clock)} {
+        mode_ = settings.mode;
+    }
 
     Balancer(const Balancer&) = delete;
     Balancer& operator=(const Balancer&) = delete;
@@ -226,13 +228,9 @@ class Balancer {
     /// Every backend's config, state and figures, by name. O(backends); takes the writers' mutex.
     std::vector<BackendFigures> snapshot() const { return core_.figures(); }
 
-    /// Requests, retries, and who waits for a place. Takes small mutexes.
-    BalancerFigures totals() const {
-        return {.requests = core_.tries().requests(),
-                .retries = core_.tries().retries(),
-                .retries_refused = core_.tries().refused(),
-                .queue = core_.line().figures()};
-    }
+    /// Counts since the beginning, over all backends that are or were: none of them ever falls. And who waits
+    /// for a place. O(backends); takes the writers' mutex.
+    Totals totals() const { return core_.totals(); }
 
     /// `callback(const Event&)` is told of every change of state, ejection, retry and the like, on the thread
     /// where it happened and under no lock. Replaces the one before. Must not throw.
@@ -245,6 +243,7 @@ class Balancer {
     }
 
     const Options& options() const noexcept { return core_.options(); }
+    Mode mode() const noexcept { return mode_; }  ///< of the settings; else `multi_backend`
     Transport& transport() noexcept { return transport_; }
 
   private:
@@ -268,6 +267,7 @@ class Balancer {
     }
 
     CoreType core_;
+    Mode mode_ = Mode::multi_backend;
     [[no_unique_address]] Transport transport_;
 };
 

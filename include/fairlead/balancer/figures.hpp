@@ -2,9 +2,12 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 
 #include <fairlead/model/backend_config.hpp>
 #include <fairlead/model/event.hpp>
@@ -13,6 +16,19 @@
 #include <fairlead/strategies/candidate.hpp>
 
 namespace fairlead {
+
+/// Upper bounds of the latency buckets, inclusive; one more bucket holds what took longer. From 10 ms, which
+/// a cached first token takes, to 300 s, which a long answer of a busy engine takes; each about 2 to 2.5
+/// times the one before, so that a quantile read from them is off by less than that.
+inline constexpr std::array<Duration, 14> latency_bounds{
+    std::chrono::milliseconds{10},  std::chrono::milliseconds{25},   std::chrono::milliseconds{50},
+    std::chrono::milliseconds{100}, std::chrono::milliseconds{250},  std::chrono::milliseconds{500},
+    std::chrono::seconds{1},        std::chrono::milliseconds{2500}, std::chrono::seconds{5},
+    std::chrono::seconds{10},       std::chrono::seconds{30},        std::chrono::seconds{60},
+    std::chrono::seconds{120},      std::chrono::seconds{300}};
+
+/// How many requests fell into each bucket; not cumulative.
+using LatencyCounts = std::array<std::uint64_t, latency_bounds.size() + 1>;
 
 /// One backend at a moment. A plain value. `completed` and `in_flight` are of one instant; the other counts
 /// may be a request younger or older.
@@ -37,6 +53,13 @@ struct BackendFigures {
     double slowness = 1.0;                        ///< latency relative to its pool's
     std::optional<Outcome::Kind> last_failure{};  ///< what the last failure was
     int last_failure_status = 0;                  ///< its HTTP status, if it had one
+
+    std::uint64_t retries = 0;         ///< requests that went elsewhere, or came again, after failing here
+    std::uint64_t ejections = 0;       ///< how often failing requests made it unhealthy
+    Duration response_time_sum{};      ///< of all that ended; a request under way counts as far as it came
+    LatencyCounts response_times{};    ///< of all that ended, from choice to end; empty without `timing`
+    LatencyCounts first_byte_times{};  ///< of those whose first byte was told
+    Duration first_byte_sum{};         ///< of the same
 };
 
 /// Those who wait for a place (`async_select`, `async_send`, `async_stream`). Counts since the start.
@@ -49,12 +72,32 @@ struct QueueFigures {
     Duration waited{};             ///< by those that were served, all together
 };
 
-/// What is known of the whole balancer beside its backends.
-struct BalancerFigures {
-    std::uint64_t requests = 0;         ///< that `send`, `async_send` and `async_stream` began
+/// What one balancer did since it was made: backends that are gone count as well, so that no count falls.
+struct Totals {
+    std::uint64_t completed = 0;              ///< requests that ended, however they went
+    std::uint64_t succeeded = 0;              ///< of those, well
+    std::uint64_t failed = 0;                 ///< of those, failures of a backend
+    std::array<std::uint64_t, 7> outcomes{};  ///< of those, by `Outcome::Kind`
+    std::uint64_t prompt_tokens = 0;
+    std::uint64_t completion_tokens = 0;
     std::uint64_t retries = 0;          ///< further tries, hedges included
-    std::uint64_t retries_refused = 0;  ///< by the retry budget
-    QueueFigures queue{};
+    std::uint64_t retries_refused = 0;  ///< further tries that the retry budget forbade
+    std::uint64_t ejections = 0;
+    Duration response_time_sum{};
+    QueueFigures queue{};  ///< of `async_select`, `async_send` and `async_stream`
+    std::map<std::string, std::uint64_t> picks{};  ///< backends chosen, by the strategy then in force
+
+    void add(const BackendFigures& backend) noexcept {
+        completed += backend.completed;
+        succeeded += backend.succeeded;
+        failed += backend.failed;
+        for (std::size_t i = 0; i < outcomes.size(); ++i) outcomes[i] += backend.outcomes[i];
+        prompt_tokens += backend.prompt_tokens;
+        completion_tokens += backend.completion_tokens;
+        retries += backend.retries;
+        ejections += backend.ejections;
+        response_time_sum += backend.response_time_sum;
+    }
 };
 
 }  // namespace fairlead

@@ -270,7 +270,28 @@ class Roster {
         return all;
     }
 
+    /// Counts since the beginning, those of backends that are gone included. `strategy` is the one in force.
+    Totals totals(std::string_view strategy) const {
+        Totals totals = gone_;
+        for (const auto& backend : by_id_) {
+            if (backend) totals.add(backend->counts());
+        }
+        totals.picks[std::string{strategy}] += taken() - taken_before_;
+        return totals;
+    }
+
+    /// `strategy` gives way to another: what was chosen since it came was its choice.
+    void strategy_leaves(std::string_view strategy) {
+        const std::uint64_t taken_now = taken();
+        gone_.picks[std::string{strategy}] += taken_now - taken_before_;
+        taken_before_ = taken_now;
+    }
+
     void event(Event event, Time now) {
+        if (event.kind == Event::Kind::retry || event.kind == Event::Kind::ejected) {
+            if (const auto backend = find(event.backend))
+                ++(event.kind == Event::Kind::retry ? backend->retries : backend->ejections);
+        }
         event.at = now;
         event.number = ++events_told_;
         events_.push_back(std::move(event));
@@ -329,6 +350,7 @@ class Roster {
     void reap(LiveBackend& backend) noexcept {
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
         backend.pace.join(backend, nullptr);
+        gone_.add(backend.counts());
         const BackendId id = backend.id;
         free_ids_.push_back(id);  // reserved in `add`
         by_id_[id].reset();
@@ -426,6 +448,17 @@ class Roster {
         if (backend.warming) due_.lower(warm_at(backend));
     }
 
+    /// Places ever taken: each is in flight or completed, both in one word, so the sum never falls.
+    std::uint64_t taken() const noexcept {
+        std::uint64_t taken = gone_.completed;
+        for (const auto& backend : by_id_) {
+            if (!backend) continue;
+            const auto word = backend->word.load(std::memory_order_relaxed);
+            taken += total_completed(*backend, word) + word::in_flight(word);
+        }
+        return taken;
+    }
+
     std::shared_ptr<PoolLatency> pool_of(const std::string& model) {
         if (const auto it = pools_.find(model); it != pools_.end()) {
             if (auto shared = it->second.lock()) return shared;
@@ -452,6 +485,8 @@ class Roster {
     std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
     std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
     std::vector<BackendId> free_ids_;
+    Totals gone_;                     // of backends that were removed, and picks of earlier strategies
+    std::uint64_t taken_before_ = 0;  // when the strategy in force came
     std::unordered_map<std::string, std::weak_ptr<PoolLatency>> pools_;
 };
 

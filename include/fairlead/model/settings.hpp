@@ -49,8 +49,9 @@ struct Settings {
     std::string strategy = "round_robin";
     Options options{};
 
-    std::string admin_key{};        ///< of the admin API; empty: loopback only
-    std::string affinity_header{};  ///< request header whose value is `Criteria::key`; empty: none
+    std::string admin_key{};            ///< of the admin API; empty: loopback only
+    bool metrics_key_required = false;  ///< whether `/metrics` needs the admin key, too
+    std::string affinity_header{};      ///< request header whose value is `Criteria::key`; empty: none
     std::map<std::string, std::string> model_aliases{};  ///< name a client may use -> `model_name`
     std::string tls_ca_file{};  ///< PEM file of certificate authorities; empty: the system's
     std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;  ///< of a request that the gateway relays

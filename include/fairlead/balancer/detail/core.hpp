@@ -97,6 +97,7 @@ class Core final : public LeaseOwner {
         if (options_.timing) {
             const Time now = clock_.now();
             LeaseAccess::wait(lease) = now - LeaseAccess::began(lease);
+            note_first_byte(*backend, LeaseAccess::wait(lease));
             if (options_.latency_to == LatencyTo::first_byte) {
                 advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
                 backend->streaming.fetch_add(1, std::memory_order_relaxed);
@@ -138,12 +139,17 @@ class Core final : public LeaseOwner {
         }
         if (options_.timing) {
             advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+            Duration took = now - LeaseAccess::began(lease);
+            if (!LeaseAccess::streaming(lease) && outcome.first_byte) [[unlikely]]
+                note_first_byte(*backend, *outcome.first_byte);
             if (LeaseAccess::streaming(lease) && options_.latency_to == LatencyTo::first_byte) {
-                const auto streamed = ticks_of(now - LeaseAccess::began(lease));
+                const auto streamed = ticks_of(took);
+                took += LeaseAccess::wait(lease);
                 backend->streamed.fetch_add(static_cast<std::uint64_t>(std::max(0.0, streamed)),
                                             std::memory_order_relaxed);
                 backend->streaming.fetch_sub(1, std::memory_order_relaxed);
             }
+            if (Histogram::is_slow(took)) backend->response_times.add(took);
         }
         release(lease, *backend);
     }
@@ -237,6 +243,7 @@ class Core final : public LeaseOwner {
         write([&](Roster& roster, Time now) {
             roster.event({.kind = Event::Kind::strategy_changed, .reason = std::string{name_of(strategy)}},
                          now);
+            roster.strategy_leaves(name_of(strategy_));
             strategy_ = std::move(strategy);
             subsets_.forget_tables();  // though the name may be the same
             roster.mark_changed();
@@ -252,6 +259,17 @@ class Core final : public LeaseOwner {
     std::vector<BackendFigures> figures() const {
         const std::lock_guard lock{roster_.mutex()};
         return roster_.figures();
+    }
+
+    Totals totals() const {
+        const auto of_backends = [&] {
+            const std::lock_guard lock{roster_.mutex()};
+            return roster_.totals(name_of(strategy_));
+        };
+        Totals totals = of_backends();
+        totals.retries_refused = tries_.refused();
+        totals.queue = line_.figures();
+        return totals;
     }
 
     std::shared_ptr<const Snapshot<S>> current() const noexcept { return publication_.current(); }
@@ -311,6 +329,12 @@ class Core final : public LeaseOwner {
                 refresh(snapshot, backend, tick);
         }
         return lease;
+    }
+
+    static void note_first_byte(LiveBackend& backend, Duration wait) noexcept {
+        backend.first_byte_times.add(wait);
+        backend.first_byte_sum.fetch_add(static_cast<std::uint64_t>(std::max(wait, Duration::zero()).count()),
+                                         std::memory_order_relaxed);
     }
 
     /// Brings the chosen backend's averages up to date, and those of a few others in turn: one that nobody

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/failure_watch.hpp>
+#include <fairlead/balancer/detail/histogram.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/model/backend_config.hpp>
@@ -90,6 +91,9 @@ struct LiveBackend : Account {
     std::atomic<int> last_failure{-1};       // kind of the last failure in the lowest byte, status above
     std::atomic<std::uint32_t> kept_at{0};   // `Roster::draws()` when it last stayed in spite of failures
     FailureWatch failure_watch;
+    Histogram response_times;                      // beyond the first bound only
+    Histogram first_byte_times;                    // all
+    std::atomic<std::uint64_t> first_byte_sum{0};  // nanoseconds
     Pace pace;
 
     // --- with the roster's mutex -------------------------------------------------------------------------
@@ -106,6 +110,9 @@ struct LiveBackend : Account {
     Ejection ejection;
     bool warming = false;                        // within slow start
     BackendState shown = BackendState::healthy;  // the last state told to the host
+    std::uint64_t retries = 0;
+    std::uint64_t ejections = 0;
+    mutable std::uint64_t quick = 0;  // requests within the first latency bound, as last shown
 
     bool resting() const noexcept { return (word.load(std::memory_order_relaxed) & word::resting) != 0; }
 
@@ -120,14 +127,22 @@ struct LiveBackend : Account {
 
     /// What the host is told. Called with the roster's mutex.
     BackendFigures figures() const {
-        BackendFigures f;
+        BackendFigures f = counts();
         f.config = *config;
+        return f;
+    }
+
+    /// The same without the config: allocates nothing. Called with the roster's mutex.
+    BackendFigures counts() const noexcept {
+        BackendFigures f;
         f.id = id;
         f.state = state();
         f.in_service = in_service();
         f.probe_ok = probe_ok;
         f.incarnation = incarnation;
         f.in_flight = word::in_flight(word.load(std::memory_order_relaxed));
+        // Before `completed`: a request is counted in its bucket first, so what is left is never too much.
+        f.response_times = response_times.counts();
         f.completed = total_completed(*this);
         std::uint64_t others = 0;
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -145,9 +160,21 @@ struct LiveBackend : Account {
         if (f.completed > 0) {
             const double ticks =
                 pace.total_area() + static_cast<double>(streamed.load(std::memory_order_relaxed));
+            f.response_time_sum = Duration{static_cast<std::int64_t>(ticks * nanoseconds_per_tick)};
             f.average_response_time = Duration{
                 static_cast<std::int64_t>(ticks * nanoseconds_per_tick / static_cast<double>(f.completed))};
         }
+        // A request between its bucket and its end makes this too small for a moment: what was shown once
+        // was true, and a count must not fall.
+        std::uint64_t slow = 0;
+        for (const std::uint64_t count : f.response_times) slow += count;
+        if (f.completed > slow) quick = std::max(quick, f.completed - slow);
+        f.response_times.front() = quick;
+        f.first_byte_times = first_byte_times.counts();
+        f.first_byte_sum =
+            Duration{static_cast<std::int64_t>(first_byte_sum.load(std::memory_order_relaxed))};
+        f.retries = retries;
+        f.ejections = ejections;
         f.slowness = static_cast<double>(slowness.load(std::memory_order_relaxed));
         if (const int last = last_failure.load(std::memory_order_relaxed); last >= 0) {
             f.last_failure = static_cast<Outcome::Kind>(last & 0xff);

@@ -39,7 +39,7 @@ class Tries {
         {
             const std::lock_guard lock{mutex_};
             allowed = budget_.take(now, requests(), options_);
-            ++(allowed ? retries_ : refused_);
+            if (!allowed) ++refused_;
         }
         core_.tell({.kind = allowed ? Event::Kind::retry : Event::Kind::retry_budget_exhausted,
                     .backend = backend,
@@ -47,11 +47,7 @@ class Tries {
         return allowed;
     }
 
-    /// Further tries that were made, and those that the budget forbade.
-    std::uint64_t retries() const {
-        const std::lock_guard lock{mutex_};
-        return retries_;
-    }
+    /// Further tries that the budget forbade.
     std::uint64_t refused() const {
         const std::lock_guard lock{mutex_};
         return refused_;
@@ -95,7 +91,6 @@ class Tries {
     mutable std::mutex mutex_;
     RetryBudget budget_{};
     Rng rng_;
-    std::uint64_t retries_ = 0;
     std::uint64_t refused_ = 0;
     std::map<std::string, LatencyQuantile, std::less<>> latencies_;  // by model_name: as many as there are
 };
