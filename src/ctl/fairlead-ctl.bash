@@ -9,16 +9,17 @@ _fairlead_ctl_ask() {
             --server-url | --api-key)
                 # Readline has cut "http://host:5000" at its colons.
                 local j=$((i + 1)) value
-                [[ ${COMP_WORDS[j]} == = ]] && ((j++))
-                value=${COMP_WORDS[j++]}
+                if [[ ${COMP_WORDS[j]} == = ]]; then j=$((j + 1)); fi
+                value=${COMP_WORDS[j]}
+                j=$((j + 1))
                 while ((j < COMP_CWORD)) && [[ ${COMP_WORDS[j]} == :* || ${COMP_WORDS[j - 1]} == : ]]; do
                     value+=${COMP_WORDS[j]}
-                    ((j++))
+                    j=$((j + 1))
                 done
                 options+=("${COMP_WORDS[i]}" "$value")
                 i=$j
                 ;;
-            *) ((i++)) ;;
+            *) i=$((i + 1)) ;;
         esac
     done
     "${COMP_WORDS[0]}" "${options[@]}" --request-timeout 2 "$@" 2>/dev/null
@@ -33,6 +34,15 @@ _fairlead_ctl_strategies() {
     LC_ALL=C _fairlead_ctl_ask strategy get | sed -n 's/^available strategies *//p' | tr -d ' ' | tr ',' '\n'
 }
 
+# Offers the lines that begin with the current word, each quoted as one word: they come from a server, and compgen -W
+# would expand what stands in them.
+_fairlead_ctl_offer() {
+    local line
+    while IFS= read -r line; do
+        if [[ -n $line && $line == "$current"* ]]; then COMPREPLY+=("$(printf '%q' "$line")"); fi
+    done
+}
+
 _fairlead_ctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='status list add remove enable disable drain health-check strategy metrics health-check-control watch'
@@ -40,7 +50,7 @@ _fairlead_ctl() {
     local command='' sub='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --server-url | --api-key | --request-timeout) ((i++)) ;;
+            --server-url | --api-key | --request-timeout) i=$((i + 1)) ;;
             -* | : | //* | [0-9]*) ;;
             *)
                 if [[ -z $command ]]; then
@@ -62,7 +72,7 @@ _fairlead_ctl() {
             ;;
         remove | enable | disable | drain | health-check)
             words=$options
-            [[ $command == drain ]] && words+=' --wait'
+            if [[ $command == drain ]]; then words+=' --wait'; fi
             ;;
         strategy)
             case $sub in
@@ -77,27 +87,27 @@ _fairlead_ctl() {
     esac
 
     case $previous in
-        --strategy) words=$(_fairlead_ctl_strategies) ;;
+        --strategy)
+            _fairlead_ctl_offer < <(_fairlead_ctl_strategies)
+            return 0
+            ;;
         # Their values are the operator's own.
-        --server-url | --api-key | --request-timeout | --name | --url | --model-name | --backend-api-key) return ;;
-        --weight | --max-connections | --timeout | --priority | --tag | --interval | --count) return ;;
-        --health-check-interval | --max-retries | --failure-threshold) return ;;
+        --server-url | --api-key | --request-timeout | --name | --url | --model-name | --backend-api-key) return 0 ;;
+        --weight | --max-connections | --timeout | --priority | --tag | --interval | --count) return 0 ;;
+        --health-check-interval | --max-retries | --failure-threshold) return 0 ;;
         *)
             case $command in
                 remove | enable | disable | drain | health-check)
                     if [[ -z $sub && $current != -* ]]; then
-                        local name
-                        while IFS= read -r name; do
-                            # A name with blanks or quotes is one word.
-                            [[ $name == "$current"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
-                        done < <(_fairlead_ctl_backends)
-                        return
+                        _fairlead_ctl_offer < <(_fairlead_ctl_backends)
+                        return 0
                     fi
                     ;;
             esac
             ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    return 0
 }
 
 complete -F _fairlead_ctl fairlead-ctl

@@ -66,16 +66,21 @@ cat >"$work/ctl" <<'SCRIPT'
 echo "$*" >>"$CALLS"
 case "$*" in
     *list) printf 'random: 3 of 3 healthy\nNAME     STATUS\nprimary  healthy\nprod 1   healthy\nother    disabled\n' ;;
-    *get) printf 'strategy              random\navailable strategies  random, round_robin\n' ;;
+    *get) printf 'strategy              random\navailable strategies  random, round_robin, `echo>"$STOLEN"`\n' ;;
 esac
 SCRIPT
 chmod +x "$work/ctl"
-export CALLS=$work/calls
+export CALLS=$work/calls STOLEN=$work/stolen
 program=$work/ctl
 offers "remove ''" 'primary prod\ 1 other'
 offers "enable pri" "primary"
 offers "disable a ''" "--server-url --api-key --request-timeout --json --help --version"
 offers "strategy set --strategy r" "random round_robin"
+complete_words strategy set --strategy ''
+if [ -e "$STOLEN" ]; then
+    echo "what a server's answer holds was executed"
+    failures=$((failures + 1))
+fi
 offers "--server-url http : //h : 5 --api-key k drain o" "other"
 if [ "$(tail -n 1 "$CALLS")" != "--server-url http://h:5 --api-key k --request-timeout 2 list" ]; then
     echo "the server was asked by: $(tail -n 1 "$CALLS")"
