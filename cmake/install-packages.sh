@@ -17,7 +17,7 @@ esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     echo "No apt-get here. Needed: a C++20 compiler, CMake 3.23, Ninja, standalone Asio, nlohmann/json, OpenSSL," \
-        "llhttp; for the tests also clang, Catch2 and pkg-config." >&2
+        "CLI11, llhttp; for the tests also clang, Catch2 and pkg-config." >&2
     exit 0
 fi
 
@@ -34,7 +34,7 @@ as_root() {
 installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'; }
 known() { apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
 
-packages=(g++ cmake ninja-build libasio-dev nlohmann-json3-dev libssl-dev)
+packages=(g++ cmake ninja-build libasio-dev nlohmann-json3-dev libssl-dev libcli11-dev)
 # With these a few more examples are built, and linking is faster: taken along, but nothing fails without.
 welcome=()
 case $what in

@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t most_file_bytes = std::size_t{16} * 1024 * 1024;
 
 /// Of the command line tool, which may share its shell with a gateway.
-constexpr std::array<std::string_view, 2> names_of_others{"FAIRLEAD_SERVER_URL", "FAIRLEAD_API_KEY"};
+constexpr std::array<std::string_view, 3> names_of_others{"FAIRLEAD_SERVER_URL", "FAIRLEAD_API_KEY",
+                                                          "FAIRLEAD_BACKEND_API_KEY"};
 
 constexpr std::string_view own_prefix = "FAIRLEAD_";
 

@@ -237,6 +237,7 @@ TEST_CASE("an unknown setting of ours is an error that names the nearest known o
     CHECK(with("PATH") == "no error");
     CHECK(with("FAIRLEAD_API_KEY") == "no error");     // of the command line tool
     CHECK(with("FAIRLEAD_SERVER_URL") == "no error");  // the same
+    CHECK(with("FAIRLEAD_BACKEND_API_KEY") == "no error");
 }
 
 TEST_CASE("what an operator wrote is shown on one line, and cut when it is long") {
