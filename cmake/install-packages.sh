@@ -17,7 +17,7 @@ esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     echo "No apt-get here. Needed: a C++20 compiler, CMake 3.23, Ninja, standalone Asio, nlohmann/json, OpenSSL," \
-        "CLI11, llhttp; for the tests also clang, Catch2 and pkg-config." >&2
+        "CLI11, llhttp; for the tests also clang, Catch2, pkg-config and curl." >&2
     exit 0
 fi
 
@@ -31,8 +31,9 @@ as_root() {
         exit 1
     fi
 }
-installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'; }
-known() { apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
+# No pipe into `grep -q`: it leaves at the first match, and what still writes then dies of it, which pipefail reports.
+installed() { [[ $(dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null) == *"install ok installed"* ]]; }
+known() { [[ $(apt-cache show "$1" 2>/dev/null) == *"Package: "* ]]; }
 
 packages=(g++ cmake ninja-build libasio-dev nlohmann-json3-dev libssl-dev libcli11-dev)
 # With these a few more examples are built, and linking is faster: taken along, but nothing fails without.
@@ -71,7 +72,7 @@ if [ "$what" = tests ]; then
         need_lists
         version=$(apt-cache depends clang)
     fi
-    version=$(grep -o 'clang-[0-9]*' <<<"$version" | head -n 1 | grep -o '[0-9]*' || true)
+    if [[ $version =~ clang-([0-9]+) ]]; then version=${BASH_REMATCH[1]}; else version=; fi
     runtime=libclang-rt-$version-dev
     if ! installed "$runtime" && known "$runtime"; then missing+=("$runtime"); fi
 fi

@@ -3,28 +3,38 @@
 #
 #     examples/run-demo.sh           # everything, then cleans up
 #     examples/run-demo.sh --keep    # leaves the gateway up, for one's own curl or OpenAI client, until Ctrl-C
+#     examples/run-demo.sh --quick   # a few requests only, for a first look and for tests
+#     examples/run-demo.sh --bin DIR # with programs that are built already; installs and builds nothing
 #
 # Installs what is missing with apt (as root or through sudo) and builds in build/demo.
 set -euo pipefail
 
 readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly build=$root/build/demo
-readonly requests=300
 readonly strategies=(round_robin weighted_round_robin least_connections random consistent_hash response_time)
 
 keep=false
-case ${1:-} in
-    '') ;;
-    --keep) keep=true ;;
-    -h | --help)
-        sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-        exit 0
-        ;;
-    *)
-        echo "usage: run-demo.sh [--keep]" >&2
-        exit 2
-        ;;
-esac
+requests=300
+bin=
+while (($# > 0)); do
+    case $1 in
+        --keep) keep=true ;;
+        --quick) requests=60 ;;
+        --bin)
+            bin=${2:?--bin needs the folder of the programs}
+            shift
+            ;;
+        -h | --help)
+            sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            exit 0
+            ;;
+        *)
+            echo "usage: run-demo.sh [--keep] [--quick] [--bin DIR]" >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
 
 work=$(mktemp -d)
 admin_key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -96,17 +106,24 @@ client() {
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
-"$root/cmake/install-packages.sh" demo
-echo "Building the gateway, the stand-in servers and the load client in build/demo ..."
-{
-    cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_TESTS=OFF &&
-        cmake --build "$build" --parallel "$(nproc)" \
-            --target fairlead-gateway fairlead-mock-llm fairlead-demo-client
-} >"$work/build.log" 2>&1 || {
-    tail -n 40 "$work/build.log" >&2
-    exit 1
+build_programs() {
+    "$root/cmake/install-packages.sh" demo
+    echo "Building the gateway, the stand-in servers and the load client in build/demo ..."
+    # make is not among what is installed. A folder that was configured before keeps what it was configured for.
+    local generator=(-G Ninja)
+    if [[ -f $build/CMakeCache.txt ]]; then generator=(); fi
+    {
+        cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_TESTS=OFF &&
+            cmake --build "$build" --parallel "$(nproc)" \
+                --target fairlead-gateway fairlead-mock-llm fairlead-demo-client
+    } >"$work/build.log" 2>&1 || {
+        tail -n 40 "$work/build.log" >&2
+        exit 1
+    }
+    bin=$build/bin
 }
-readonly bin=$build/bin
+if [[ -z $bin ]]; then build_programs; fi
+readonly bin
 
 # --- the fleet -------------------------------------------------------------------------------------------------------
 

@@ -100,13 +100,13 @@ configuration() {
 format() {
     local tool files
     tool=$(command -v clang-format-14 || command -v clang-format || true)
-    if [ -z "$tool" ] || ! "$tool" --version | grep -q 'version 14\.'; then
+    if [ -z "$tool" ] || [[ $("$tool" --version) != *"version 14."* ]]; then
         echo "skipped: clang-format 14 is not here"
         return
     fi
     mapfile -t files < <(find include src examples tests -name '*.[ch]pp' | sort)
     "$tool" --dry-run --Werror "${files[@]}" 2>build/tests-format.log || {
-        grep -o '^[^:]*:[0-9]*' build/tests-format.log | sort -u | head -n 20
+        grep -o '^[^:]*:[0-9]*' build/tests-format.log | sort -u | sed -n '1,20p'
         fail "the layout of these lines; mend it with $tool -i"
     }
     echo "${#files[@]} files are laid out as .clang-format says"

@@ -69,6 +69,11 @@ ApiError bad_body(std::string_view problem, bool about_model) {
     return at_fault(400, "the request's body is no valid JSON: " + std::string{problem});
 }
 
+ApiError bad_form(std::string_view problem, bool about_model) {
+    if (about_model) return at_fault(400, std::string{problem}, "model", "invalid_value");
+    return at_fault(400, "the request's body is no valid form: " + std::string{problem});
+}
+
 ApiError unknown_path(std::string_view target) {
     return at_fault(
         404,

@@ -26,6 +26,7 @@ fairlead::HttpResponse error_response(const ApiError& error);
 ApiError missing_model();
 ApiError unknown_model(std::string_view name);
 ApiError bad_body(std::string_view problem, bool about_model);
+ApiError bad_form(std::string_view problem, bool about_model);
 ApiError unknown_path(std::string_view target);
 
 /// Why a request could not be sent on: 404 for a model that is not served, 504 for whatever was too late, 502

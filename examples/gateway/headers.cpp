@@ -20,8 +20,12 @@ constexpr std::array<std::string_view, 10> hop_by_hop{"Connection",
                                                       "Upgrade",
                                                       "Expect"};
 
-constexpr std::array<std::string_view, 6> storing{"/v1/files",      "/v1/batches", "/v1/fine_tuning",
-                                                  "/v1/assistants", "/v1/threads", "/v1/vector_stores"};
+// What OpenAI's API keeps of a POST. Not the endpoints that only compute: chat, completions, embeddings,
+// audio, images, moderations.
+constexpr std::array<std::string_view, 13> storing{
+    "/v1/files",      "/v1/uploads", "/v1/batches",       "/v1/fine_tuning", "/v1/evals",
+    "/v1/assistants", "/v1/threads", "/v1/vector_stores", "/v1/containers",  "/v1/conversations",
+    "/v1/responses",  "/v1/videos",  "/v1/skills"};
 
 std::string_view trimmed(std::string_view text) {
     const auto first = text.find_first_not_of(" \t");
@@ -49,6 +53,23 @@ void remove_hop_by_hop(fairlead::HttpHeaders& headers) {
     }
     for (const auto& name : named) headers.remove(name);
     for (const auto name : hop_by_hop) headers.remove(name);
+}
+
+std::string media_type(std::string_view content_type) {
+    std::string result{trimmed(content_type.substr(0, content_type.find(';')))};
+    for (auto& c : result) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return result;
+}
+
+bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head) {
+    path = path.substr(0, path.find('?'));
+    return method == "POST" && (path == "/v1/chat/completions" || path == "/v1/completions") &&
+           head.status / 100 == 2 &&
+           media_type(head.headers.get("Content-Type").value_or("")) == "text/event-stream" &&
+           fairlead::equal_ignoring_case(head.headers.get("Content-Encoding").value_or("identity"),
+                                         "identity");
 }
 
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {

@@ -14,6 +14,14 @@ namespace gateway {
 /// gateway has met already.
 void remove_hop_by_hop(fairlead::HttpHeaders& headers);
 
+/// A Content-Type without its parameters, in lower case.
+std::string media_type(std::string_view content_type);
+
+/// Whether an answer must end with `data: [DONE]`: a stream of events from /v1/chat/completions or
+/// /v1/completions. Others (/v1/responses, /v1/messages) end with events of their own, which engines do not
+/// agree on: there the framing of HTTP alone tells. So it does for what is compressed.
+bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head);
+
 /// The body's length as the head says it; empty when it says none.
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers);
 
@@ -24,8 +32,9 @@ std::string percent_encoded(std::string_view name);
 /// guess, and could lie outside /v1/.
 bool has_dot_segment(std::string_view path);
 
-/// Whether the request makes the backend keep something, so that sending it twice would make two: uploads,
-/// batches, fine-tuning, assistants, threads, vector stores, and every DELETE.
+/// Whether the request makes the backend keep something, so that sending it twice would make two: files,
+/// uploads, batches, fine-tuning, evaluations, assistants, threads, vector stores, containers, conversations,
+/// responses (which are stored unless the request says otherwise), videos, and every DELETE.
 bool stores_something(std::string_view method, std::string_view path);
 
 }  // namespace gateway

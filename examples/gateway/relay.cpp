@@ -10,6 +10,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/post.hpp>
 
+#include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
 
@@ -21,11 +22,14 @@ using http_server::Exchange;
 // One read of a stream: an event is some hundred bytes, a plain answer a few thousand.
 constexpr std::size_t piece_size = std::size_t{16} * 1024;
 
-/// Whether a body of this type is read as JSON. Nothing under /v1/ takes web forms: that is what curl says of
-/// any text that it is given.
-bool is_json(std::string_view type) {
-    return type.empty() || type.find("json") != std::string_view::npos ||
-           type.starts_with("application/x-www-form-urlencoded");
+/// How a body of this type is read. Nothing under /v1/ takes web forms of the simple kind: that is what curl
+/// says of any text that it is given.
+RelayRequest::Body body_kind(std::string_view content_type) {
+    const auto type = media_type(content_type);
+    if (type == "multipart/form-data") return RelayRequest::Body::form;
+    const bool json =
+        type.empty() || type.find("json") != std::string::npos || type == "application/x-www-form-urlencoded";
+    return json ? RelayRequest::Body::json : RelayRequest::Body::opaque;
 }
 
 class Relay final : public http_server::Responder, public std::enable_shared_from_this<Relay> {
@@ -63,14 +67,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// False when the request was refused.
     bool read_model(const fairlead::HttpRequest& original) {
-        request_.has_model =
-            !original.body.empty() && is_json(original.headers.get("Content-Type").value_or(""));
-        if (request_.has_model) {
-            auto scan = find_model(original.body.view());
-            if (!scan.problem.empty())
-                return refuse(error_response(bad_body(scan.problem, scan.about_model)));
-            request_.model = std::move(scan.field);
-        }
+        if (!find_model_in(original)) return false;
         const auto name = request_.model.value.value_or("");
         auto choice = context_.router.choose(name);
         // What has no body (a list of models, a stored file) asks for no model.
@@ -80,6 +77,25 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         if (choice.verdict == ModelChoice::Verdict::unknown)
             return refuse(error_response(unknown_model(name)));
         model_ = std::move(choice.model);
+        return true;
+    }
+
+    bool find_model_in(const fairlead::HttpRequest& original) {
+        if (original.body.empty()) return true;
+        const auto type = original.headers.get("Content-Type").value_or("");
+        request_.body = body_kind(type);
+        if (request_.body == RelayRequest::Body::opaque) return true;
+        const bool form = request_.body == RelayRequest::Body::form;
+        auto scan = form ? find_form_model(type, original.body.view()) : find_model(original.body.view());
+        if (!scan.problem.empty()) {
+            const auto say = form ? bad_form : bad_body;
+            return refuse(error_response(say(scan.problem, scan.about_model)));
+        }
+        request_.model = std::move(scan.field);
+        // A form for a file that is kept has no field "model", and must not be given one.
+        if (form && !request_.model.value && stores_something(original.method, original.target)) {
+            request_.body = RelayRequest::Body::opaque;
+        }
         return true;
     }
 
@@ -124,6 +140,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         head.headers.remove("Content-Length");
         head.headers.set("X-Fairlead-Backend", percent_encoded(entry_.backend));
         exchange_->start(head, length);
+        const auto& original = *request_.original;
+        wants_done_ = ends_with_done(original.method, original.target, head);
+        stream_.set_unterminated(wants_done_);
         read();
         // The head waits for what has come of the body already, and no longer: they leave in one write.
         asio::post(exchange_->get_executor(), [self = shared_from_this()] {
@@ -145,10 +164,15 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         if (left_) return;
         if (!error) {
             entry_.bytes += count;
-            return exchange_->write({piece_.data(), count});
+            const std::string_view piece{piece_.data(), count};
+            if (wants_done_) {
+                done_.feed(piece);
+                stream_.set_unterminated(!done_.seen());
+            }
+            return exchange_->write(piece);
         }
         const auto exchange = std::exchange(exchange_, nullptr);
-        const bool complete = error == asio::error::eof;
+        const bool complete = error == asio::error::eof && (!wants_done_ || done_.seen());
         complete ? exchange->finish() : exchange->abort();
         ended(complete ? "complete" : "broken");
     }
@@ -175,6 +199,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     std::string key_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
+    DoneMarker done_{};
+    bool wants_done_ = false;  // an answer without the marker is broken
     bool left_ = false;
     std::chrono::steady_clock::time_point began_{};
     AccessEntry entry_{};

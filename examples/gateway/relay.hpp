@@ -27,7 +27,8 @@ struct RelayContext {
 
 /// Relays the exchange's request to a backend and the answer to its client: bytes go out as they come in, a
 /// slow client slows its backend, a client that leaves cancels the backend's work at once. When the answer
-/// breaks off, the client's connection is closed without an end, so that it cannot take a part for the whole.
+/// breaks off, the client's connection is closed without an end, so that it cannot take a part for the whole;
+/// a stream of completions that ends without `data: [DONE]` counts as broken off.
 ///
 /// Threads: on the exchange's executor.
 void relay(const RelayContext& context, const std::shared_ptr<http_server::Exchange>& exchange);

@@ -8,15 +8,19 @@
 
 #include <fairlead/transport/http_transport.hpp>
 
+#include "gateway/form_field.hpp"
 #include "gateway/model_field.hpp"
 
 namespace gateway {
 
 /// What a client sent, shared by all tries: a copy costs a count.
 struct RelayRequest {
+    /// What can be read, and its model rewritten.
+    enum class Body : std::uint8_t { opaque, json, form };
+
     std::shared_ptr<const fairlead::HttpRequest> original{};  ///< without hop-by-hop fields
     ModelField model{};                                       ///< where the model stands in its body
-    bool has_model = false;  ///< whether the body is JSON, so that its model can be rewritten
+    Body body = Body::opaque;
 };
 
 /// The request as one backend is to get it: `model` rewritten where the backend has a name of its own, the
@@ -28,8 +32,12 @@ inline fairlead::HttpRequest request_for(const fairlead::BackendConfig& backend,
         // Every way in which engines and their proxies take a key.
         for (const auto* name : {"Authorization", "X-API-Key", "Api-Key"}) message.headers.remove(name);
     }
-    if (request.has_model && !backend.model_name.empty() && request.model.value != backend.model_name) {
-        message.body = with_model(message.body.view(), request.model, backend.model_name);
+    if (backend.model_name.empty() || request.model.value == backend.model_name) return message;
+    const auto body = message.body.view();
+    if (request.body == RelayRequest::Body::json) {
+        message.body = with_model(body, request.model, backend.model_name);
+    } else if (request.body == RelayRequest::Body::form) {
+        message.body = with_form_model(body, request.model, backend.model_name);
     }
     return message;
 }

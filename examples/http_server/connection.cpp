@@ -27,10 +27,6 @@ std::array<char, read_size>& borrowed_buffer() {
 // What a client may send ahead while its request is answered. Beyond, it is not read until its turn comes.
 constexpr std::size_t max_pending = std::size_t{64} * 1024;
 
-// After a refusal the client may still be sending; closing at once would reset the connection and take the
-// answer with it (RFC 9112, 9.6).
-constexpr std::chrono::seconds linger_time{2};
-
 // A body's length is only the client's word until the bytes are there: no more is set aside for it at once.
 constexpr std::uint64_t trusted_length = std::uint64_t{1024} * 1024;
 
@@ -104,13 +100,15 @@ void Connection::run() {
 // --- time
 // -----------------------------------------------------------------------------------------------------
 
-void Connection::allow(std::chrono::seconds time) noexcept {
+void Connection::allow(std::chrono::milliseconds time) noexcept {
+    const auto coarseness = server_->limits().coarseness;
+    const auto ticks = (time + coarseness - std::chrono::milliseconds{1}) / coarseness;
     // One more: the present tick has begun already.
-    last_tick_.store(server_->tick() + time.count() + 1, std::memory_order_relaxed);
+    last_tick_.store(server_->tick() + ticks + 1, std::memory_order_relaxed);
 }
 
 void Connection::check_time() {
-    // Relaxed: a value that is a moment old is looked at again a second later, and on the executor before it
+    // Relaxed: a value that is a moment old is looked at again a tick later, and on the executor before it
     // counts.
     const auto last = last_tick_.load(std::memory_order_relaxed);
     if (last == never || server_->tick() <= last) return;
@@ -348,7 +346,7 @@ void Connection::linger() {
     socket_.shutdown(tcp::socket::shutdown_send, error);
     if (error) return shut();
     state_ = State::lingering;
-    allow(linger_time);
+    allow(server_->limits().linger);
     wait_readable();
 }
 

@@ -72,7 +72,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     void client_left();
     void shut();
     void on_time_out();
-    void allow(std::chrono::seconds time) noexcept;
+    void allow(std::chrono::milliseconds time) noexcept;
 
     asio::ip::tcp::socket socket_;
     std::shared_ptr<Server> server_;

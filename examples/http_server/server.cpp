@@ -15,9 +15,6 @@ namespace {
 
 using asio::ip::tcp;
 
-// Time-outs are tens of seconds; a second's coarseness is nothing, and no timer is armed for each request.
-constexpr std::chrono::seconds sweep_interval{1};
-
 // When accept fails (no file descriptors left) trying again at once would only burn the processor.
 constexpr std::chrono::milliseconds accept_pause{50};
 
@@ -101,9 +98,10 @@ void Server::accepted(std::error_code error, tcp::socket socket) {
 }
 
 void Server::sweep() {
-    timer_.expires_after(sweep_interval);
+    timer_.expires_after(limits_.coarseness);
     timer_.async_wait([self = shared_from_this()](std::error_code error) {
-        if (error) return;
+        // An expiry that was on its way when the timer was cancelled comes without an error.
+        if (error || self->closed_) return;
         // Relaxed: one writer, and a reader that sees the tick late is late by a second.
         self->tick_.fetch_add(1, std::memory_order_relaxed);
         self->for_each([](const auto& connection) { connection->check_time(); });
@@ -163,6 +161,7 @@ void Server::stop_accepting(std::function<void()> drained) {
 void Server::close() {
     close_acceptor();
     asio::post(executor_, [self = shared_from_this()] {
+        self->closed_ = true;
         self->retry_.cancel();
         self->timer_.cancel();
         self->for_each([](const auto& connection) { connection->close_now(); });

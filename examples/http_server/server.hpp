@@ -23,11 +23,18 @@ class Connection;
 /// Limits of one server. What is over a limit is answered with an error and closed.
 struct Limits {
     std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;
-    std::chrono::seconds idle{
-        75};  ///< between two requests: longer than the 60 s of common load balancers before us
-    std::chrono::seconds head{30};  ///< from a request's first byte to the end of its head
-    std::chrono::seconds progress{
-        60};  ///< without a byte of a body read, or of an answer taken by the client
+    /// Between two requests: longer than the 60 s of common load balancers before us.
+    std::chrono::milliseconds idle{75'000};
+    /// From a request's first byte to the end of its head.
+    std::chrono::milliseconds head{30'000};
+    /// Without a byte of a body read, or of an answer taken by the client.
+    std::chrono::milliseconds progress{60'000};
+    /// After a refusal the client may still be sending; closing at once would reset the connection and take
+    /// the answer with it (RFC 9112, 9.6).
+    std::chrono::milliseconds linger{2'000};
+    /// How exactly all these are kept: each lasts up to two of these longer. Tens of seconds need no better,
+    /// and so no timer is armed for each request.
+    std::chrono::milliseconds coarseness{1'000};
 };
 
 /// Makes the body of an answer for a request that could not be read: status and a sentence to a response.
@@ -67,7 +74,7 @@ class Server : public std::enable_shared_from_this<Server> {
         return error_page_(status, message);
     }
     bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
-    std::int64_t tick() const noexcept { return tick_.load(std::memory_order_relaxed); }  // seconds, about
+    std::int64_t tick() const noexcept { return tick_.load(std::memory_order_relaxed); }  // of the coarseness
     void left(Connection* connection);
 
   private:
@@ -87,6 +94,7 @@ class Server : public std::enable_shared_from_this<Server> {
     asio::steady_timer timer_;
     asio::steady_timer retry_;
     std::string url_{};
+    bool closed_ = false;  // on the executor
 
     mutable std::mutex mutex_{};
     std::unordered_set<Connection*> connections_{};  // each removes itself before it goes

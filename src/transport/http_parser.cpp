@@ -359,7 +359,6 @@ int refusal_status(std::error_code error) noexcept {
             return 505;
         case TransportErrc::unknown_method:
         case TransportErrc::connect_refused:
-        case TransportErrc::bad_transfer_encoding:
             return 501;
         default:
             return 400;

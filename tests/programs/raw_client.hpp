@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -36,7 +38,11 @@ class RawClient {
     }
     RawClient(RawClient&& other) noexcept
         : socket_{std::exchange(other.socket_, -1)}, buffer_{std::move(other.buffer_)} {}
-    RawClient& operator=(RawClient&&) = delete;
+    RawClient& operator=(RawClient&& other) noexcept {
+        std::swap(socket_, other.socket_);
+        std::swap(buffer_, other.buffer_);
+        return *this;
+    }
     ~RawClient() { close(); }
 
     void close() {
@@ -50,6 +56,18 @@ class RawClient {
             bytes.remove_prefix(static_cast<std::size_t>(sent));
         }
         return *this;
+    }
+
+    /// Whether the server still takes bytes: false once it has closed its side for reading, too.
+    bool is_taken(std::string_view bytes) {
+        return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+    }
+
+    /// Whether something has come that was not read yet, the connection's end included. Does not wait.
+    bool has_news() const {
+        char byte = 0;
+        return ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+               (errno != EAGAIN && errno != EWOULDBLOCK);
     }
 
     /// Everything up to and including `end`; what came before the connection closed if that was sooner.

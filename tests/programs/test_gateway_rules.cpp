@@ -87,13 +87,21 @@ TEST_CASE("dot segments are found however they are spelt") {
 }
 
 TEST_CASE("requests that store something are not sent twice") {
-    CHECK(gateway::stores_something("POST", "/v1/files"));
-    CHECK(gateway::stores_something("POST", "/v1/fine_tuning/jobs"));
-    CHECK(gateway::stores_something("POST", "/v1/threads/t/runs"));
+    for (const auto* path :
+         {"/v1/files", "/v1/files?x=y", "/v1/uploads/u/parts", "/v1/batches", "/v1/fine_tuning/jobs",
+          "/v1/evals/e/runs", "/v1/assistants", "/v1/threads/t/runs", "/v1/vector_stores", "/v1/containers",
+          "/v1/conversations/c/items", "/v1/responses", "/v1/videos", "/v1/skills"}) {
+        INFO(path);
+        CHECK(gateway::stores_something("POST", path));
+        CHECK_FALSE(gateway::stores_something("GET", path));
+    }
     CHECK(gateway::stores_something("DELETE", "/v1/models/m"));
-    CHECK_FALSE(gateway::stores_something("GET", "/v1/files"));
-    CHECK_FALSE(gateway::stores_something("POST", "/v1/filesystem"));
-    CHECK_FALSE(gateway::stores_something("POST", "/v1/chat/completions"));
+    for (const auto* path :
+         {"/v1/filesystem", "/v1/chat/completions", "/v1/completions", "/v1/embeddings",
+          "/v1/audio/transcriptions", "/v1/images/generations", "/v1/moderations", "/v1/rerank"}) {
+        INFO(path);
+        CHECK_FALSE(gateway::stores_something("POST", path));
+    }
 }
 
 TEST_CASE("each way of not relaying has its status") {

@@ -1,6 +1,7 @@
 // A gateway before stand-in backends, all in the test's process, on a loop of their own.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +17,7 @@
 
 namespace test {
 
+inline constexpr auto chat = "/v1/chat/completions";
 inline const std::string hello = R"({"model":"m","messages":[{"role":"user","content":"Hello"}]})";
 inline const std::string hello_stream =
     R"({"model":"m","messages":[{"role":"user","content":"Hello"}],"stream":true,"stream_options":{"include_usage":true}})";
@@ -52,6 +54,17 @@ class World {
         return backend(std::move(options));
     }
 
+    /// One more backend of the test's own making.
+    fairlead::BackendConfig& backend_at(const std::string& name, const std::string& url,
+                                        const std::string& model = "m") {
+        fairlead::BackendConfig config;
+        config.name = name;
+        config.url = url;
+        config.model_name = model;
+        settings.backends.push_back(std::move(config));
+        return settings.backends.back();
+    }
+
     /// Starts the gateway as `settings` say; backends and settings come before.
     gateway::Gateway& start() {
         gateway::RunOptions options;
@@ -73,14 +86,17 @@ class World {
     gateway::Gateway& gateway() { return *gateway_; }
 
     /// Whether `condition` comes true while the loop goes round. Each look is paced by a request to the
-    /// gateway, so the loop has turned at least that often; what is waited for takes a few turns.
+    /// gateway, over one connection, so the loop has turned at least that often; what is waited for takes a
+    /// few turns. A minute: no machine is so busy that a few turns take that long.
     template <class Condition>
     bool eventually(Condition condition) const {
-        for (int i = 0; i < 20'000; ++i) {
-            if (condition()) return true;
-            ask(get("/health"));
+        const auto end = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+        auto client = connect();
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > end) return false;
+            if (client.send(get("/health")).read_response().empty()) client = connect();
         }
-        return false;
+        return true;
     }
 
     std::uint64_t in_flight() {

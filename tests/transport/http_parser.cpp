@@ -104,6 +104,31 @@ TEST_CASE("a parser reads one message after the other") {
     CHECK(parser.finish().error == E::closed);
 }
 
+TEST_CASE("an upgrade is ignored: the body is read as the length says, and the next request behind it") {
+    const auto text =
+        "POST /first HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: "
+        "5\r\n\r\n"
+        "hello"
+        "POST /second HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n2\r\nyo\r\n0\r\n\r\n"
+        "GET /third HTTP/1.1\r\nHost: h\r\n\r\n"s;
+    for (std::size_t piece = 1; piece <= text.size(); ++piece) {
+        HttpParser parser{Kind::request};
+        std::string_view rest{text};
+        std::string seen;
+        for (int i = 0; i < 3; ++i) {
+            const auto message = read(parser, rest, piece);
+            REQUIRE(message.complete);
+            CHECK(parser.keep_alive());
+            seen.append(parser.target()).append(" ").append(message.body).append(";");
+            rest.remove_prefix(message.used);
+            parser.next();
+        }
+        CHECK(seen == "/first hello;/second yo;/third ;");
+        CHECK(rest.empty());
+    }
+}
+
 TEST_CASE("responses without a body end with their head") {
     for (const auto* head : {"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n",
                              "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
@@ -275,5 +300,14 @@ TEST_CASE("a refused request says which status a server answers") {
     CHECK(fairlead::refusal_status(E::head_too_large) == 431);
     CHECK(fairlead::refusal_status(E::body_too_large) == 413);
     CHECK(fairlead::refusal_status(E::unsupported_version) == 505);
-    CHECK(fairlead::refusal_status(E::bad_transfer_encoding) == 501);
+    CHECK(fairlead::refusal_status(E::unknown_method) == 501);
+    CHECK(fairlead::refusal_status(E::connect_refused) == 501);
+    // All that leaves open where a message ends.
+    for (const auto error :
+         {E::bad_transfer_encoding, E::length_with_transfer_encoding, E::duplicate_content_length,
+          E::bad_content_length, E::transfer_encoding_in_http_1_0, E::bad_chunk_size, E::bad_chunk_end,
+          E::bad_chunk_extension, E::folded_header, E::space_before_colon, E::lone_line_feed,
+          E::duplicate_host, E::bad_start_line}) {
+        CHECK(fairlead::refusal_status(error) == 400);
+    }
 }

@@ -112,7 +112,8 @@ class HttpParser {
 };
 
 /// What a server answers to a request that was refused with `error`: 431 head too large, 413 body too large,
-/// 505 version, 501 transfer coding and CONNECT, else 400.
+/// 505 version, 501 unknown method and CONNECT, else 400; also for a transfer coding that is not plain
+/// `chunked`: where its body ends would be each server's guess.
 int refusal_status(std::error_code error) noexcept;
 
 }  // namespace fairlead

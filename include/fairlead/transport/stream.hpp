@@ -87,6 +87,10 @@ class Stream {
         if (open_) open_->cancel();
     }
 
+    /// Whether the body so far lacks what its protocol ends it with, such as `data: [DONE]`: while it does,
+    /// an `asio::error::eof` is still read, but reported as an answer broken off. Only on a true stream.
+    void set_unterminated(bool lacking) noexcept { open_->unterminated = lacking; }
+
   private:
     std::shared_ptr<Open> open_;
     Duration retry_after_{};
@@ -141,7 +145,8 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
         if (size > 0) core.first_byte(lease);  // only the first call counts
         if (!error) return;
         if (error == asio::error::eof) {
-            finish(Transport::outcome({}, std::as_const(head)));
+            finish(unterminated ? Outcome{Outcome::connect_error}
+                                : Transport::outcome({}, std::as_const(head)));
         } else {
             finish(is_cancelled ? Outcome{Outcome::cancelled}
                                 : Transport::outcome(error, std::as_const(head)));
@@ -180,6 +185,7 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
     bool is_cancelled = false;
+    bool unterminated = false;
 };
 
 }  // namespace detail

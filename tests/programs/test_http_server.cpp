@@ -1,0 +1,181 @@
+// The server's limits in time: whoever is too slow is told so or dropped, and holds nothing.
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+
+#include "http_server/server.hpp"
+#include "programs/raw_client.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using test::get;
+using test::post;
+using test::RawClient;
+using test::status_of;
+
+namespace {
+
+/// Short, so that the tests are quick; nothing else ends these connections, so however slow the machine is,
+/// the outcome is the same.
+constexpr auto brief = 50ms;
+
+/// Limits of which none strikes before a test gives up (20 s).
+http_server::Limits patient() {
+    http_server::Limits limits;
+    limits.idle = limits.head = limits.progress = limits.linger = 1h;
+    limits.coarseness = 10ms;
+    return limits;
+}
+
+/// Writes an answer without an end, piece after piece, until its client is given up.
+class Endless final : public http_server::Responder, public std::enable_shared_from_this<Endless> {
+  public:
+    Endless(std::shared_ptr<http_server::Exchange> exchange, std::promise<void>& left)
+        : exchange_{std::move(exchange)}, left_{left} {}
+
+    void run() {
+        exchange_->attach(shared_from_this());
+        fairlead::HttpResponse head;
+        head.status = 200;
+        exchange_->start(head, std::nullopt);
+        exchange_->write(piece_);
+    }
+
+    void on_written() override { exchange_->write(piece_); }
+    void on_left() override {
+        exchange_.reset();
+        left_.set_value();
+    }
+
+  private:
+    std::shared_ptr<http_server::Exchange> exchange_;
+    std::promise<void>& left_;
+    const std::string piece_ = std::string(std::size_t{64} * 1024, 'x');
+};
+
+/// A server on a loop of its own: "/endless" never ends its answer, all else is answered with "ok".
+class Serving {
+  public:
+    explicit Serving(http_server::Limits limits) {
+        server_ = std::make_shared<http_server::Server>(
+            io_.get_executor(), [this] { return asio::any_io_executor{io_.get_executor()}; }, limits,
+            [this](const auto& exchange) {
+                if (exchange->request().target == "/endless") {
+                    return std::make_shared<Endless>(exchange, left_)->run();
+                }
+                exchange->respond(fairlead::HttpResponse{200, "ok"});
+            },
+            [](int status, std::string_view message) {
+                return fairlead::HttpResponse{status, std::string{message}};
+            });
+        server_->listen("127.0.0.1:0");
+        thread_ = std::thread{[this] { io_.run(); }};
+    }
+    Serving(const Serving&) = delete;
+    Serving& operator=(const Serving&) = delete;
+    ~Serving() {
+        server_->close();
+        guard_.reset();
+        thread_.join();
+    }
+
+    RawClient connect() const { return RawClient{server_->url()}; }
+
+    /// Ready when the endless answer's client was given up.
+    std::future<void> left() { return left_.get_future(); }
+
+  private:
+    std::promise<void> left_{};
+    asio::io_context io_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
+    std::shared_ptr<http_server::Server> server_{};
+    std::thread thread_{};
+};
+
+}  // namespace
+
+TEST_CASE("a head that does not end in time is answered 408 and the connection closed") {
+    auto limits = patient();
+    limits.head = limits.linger = brief;
+    const Serving serving{limits};
+    std::string answer;
+    // A client that is kept from its first byte for so long has no request yet, and is closed without a word.
+    for (int i = 0; i < 1'000 && answer.empty(); ++i) {
+        answer = serving.connect().send("GET / HTTP/1.1\r\nHost: te").read_all();
+    }
+    CHECK(status_of(answer) == 408);
+    CHECK(answer.find("Connection: close\r\n") != std::string::npos);
+}
+
+TEST_CASE("bytes that trickle in do not stretch the time for a head") {
+    auto limits = patient();
+    limits.head = limits.linger = brief;
+    const Serving serving{limits};
+    std::string answer;
+    for (int i = 0; i < 1'000 && answer.empty(); ++i) {
+        auto other = serving.connect();
+        auto client = serving.connect();
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nX: ");
+        // Paced by requests of another connection, so that the server's loop turns between two bytes.
+        while (!client.has_news() && client.is_taken("y")) {
+            if (other.send(get("/")).read_response().empty()) other = serving.connect();
+        }
+        answer = client.read_all();
+    }
+    CHECK(status_of(answer) == 408);
+}
+
+TEST_CASE("a body that stands still is answered 408 and the connection closed") {
+    auto limits = patient();
+    limits.progress = limits.linger = brief;
+    const Serving serving{limits};
+    auto client = serving.connect();
+    const auto request = post("/", "0123456789");
+    const auto answer = client.send(request.substr(0, request.size() - 5)).read_all();
+    CHECK(status_of(answer) == 408);
+    CHECK(answer.find("Connection: close\r\n") != std::string::npos);
+}
+
+TEST_CASE("a client that takes nothing of its answer is given up, and whoever answers is told") {
+    auto limits = patient();
+    limits.progress = brief;
+    Serving serving{limits};
+    auto left = serving.left();
+    auto client = serving.connect();
+    client.send(get("/endless"));
+    REQUIRE(left.wait_for(20s) == std::future_status::ready);
+    // What had been sent can still be read; then the connection is at its end, and the answer is not.
+    const auto answer = client.read_all();
+    CHECK(status_of(answer) == 200);
+    CHECK_FALSE(answer.ends_with("0\r\n\r\n"));
+}
+
+TEST_CASE("a connection without a request is closed without a word, be it new or used") {
+    auto for_new = patient();
+    for_new.head = brief;  // the first request's time counts from the connection on
+    CHECK(Serving{for_new}.connect().read_all().empty());
+
+    auto for_used = patient();
+    for_used.idle = brief;
+    const Serving serving{for_used};
+    auto client = serving.connect();
+    CHECK(status_of(client.send(get("/")).read_response()) == 200);
+    CHECK(client.read_all().empty());
+}
+
+TEST_CASE("one that was refused and goes on sending is dropped after the linger time") {
+    auto limits = patient();
+    limits.linger = brief;
+    const Serving serving{limits};
+    auto client = serving.connect();
+    CHECK(status_of(client.send("nonsense\r\n\r\n").read_all()) == 501);
+    // The server's side has ended; ours it closes, too, although we never do.
+    const auto patience = std::chrono::steady_clock::now() + 20s;
+    while (client.is_taken("more")) REQUIRE(std::chrono::steady_clock::now() < patience);
+}
