@@ -44,7 +44,7 @@ TEST_CASE("health, ejection and the operator's word never rebuild the table of c
         });
         return f.table();
     };
-    CHECK(change([](auto& roster, Time now) { roster.probed("b0", false, now); }) == before);
+    CHECK(change([](auto& roster, Time now) { roster.probed({"b0", 0, false}, now); }) == before);
     CHECK(change([](auto& roster, Time now) { roster.set_duty("b1", detail::Duty::disabled, now); }) ==
           before);
     CHECK(change([](auto& roster, Time now) { roster.eject(*roster.find("b2"), "test", now); }) == before);
@@ -52,7 +52,7 @@ TEST_CASE("health, ejection and the operator's word never rebuild the table of c
     const auto& candidates = snapshot->pool.levels.at(0).candidates;
     CHECK(std::count_if(candidates.begin(), candidates.end(), [](const auto& c) { return c.limit() == 0; }) ==
           3);
-    CHECK(change([](auto& roster, Time now) { roster.probed("b0", true, now); }) == before);
+    CHECK(change([](auto& roster, Time now) { roster.probed({"b0", 0, true}, now); }) == before);
 
     // Membership and weight do.
     const auto reweighted = change([](auto& roster, Time now) {
