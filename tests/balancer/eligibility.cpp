@@ -177,4 +177,32 @@ TEST_CASE("a rotation goes on over a change of the fleet, for each model by itse
     for (const auto& [name, n] : seen) CHECK(n == 50);
 }
 
+TEST_CASE("who excludes all of a priority is served by the next, and everybody else is not") {
+    auto backends = fleet(4);
+    backends[2].priority = backends[3].priority = 1;
+    Balancer<> balancer{backends};
+    const std::string_view first[] = {"b0", "b1"};
+    const std::string_view most[] = {"b0", "b1", "b3"};
+    CHECK(serving(balancer, {.exclude = first}) == std::set<std::string>{"b2", "b3"});
+    CHECK(serving(balancer, {.exclude = most}) == std::set<std::string>{"b2"});
+    CHECK(serving(balancer) == std::set<std::string>{"b0", "b1"});
+}
+
+TEST_CASE("balancers of unlike seeds rotate in unlike orders, those of one seed in the same") {
+    // 8 backends have 5,040 rotations: 20 seeds that give fewer than 15 of them come from no shuffle.
+    const auto order = [](std::uint64_t seed) {
+        Options options;
+        options.seed = seed;
+        Balancer<> balancer{fleet(8), options};
+        std::string names;
+        for (int i = 0; i < 8; ++i) names += one(balancer);
+        const auto at = names.find("b0");  // wherever the thread began
+        return names.substr(at) + names.substr(0, at);
+    };
+    std::set<std::string> orders;
+    for (std::uint64_t seed = 0; seed < 20; ++seed) orders.insert(order(seed));
+    CHECK(orders.size() >= 15);
+    CHECK(order(3) == order(3));
+}
+
 }  // namespace

@@ -205,4 +205,17 @@ TEST_CASE("10,000 backends share a table of 128 KiB, and each may own a slot") {
     CHECK(std::count(owns.begin(), owns.end(), false) < 14 + 8 * 4);
 }
 
+TEST_CASE("with 2^17 and 2^18 slots a pick is the owner of the key's slot") {
+    for (const unsigned bits : {17U, 18U}) {
+        Candidates candidates;
+        for (int i = 0; i < 5; ++i) candidates.add("backend-" + std::to_string(i));
+        Picks<ConsistentHash> picks{candidates, ConsistentHash{.bits = bits}};
+        const auto owners = owners_by_definition(candidates.span(), bits);
+        for (int i = 0; i < 500; ++i) {
+            const std::string key = "key-" + std::to_string(i);
+            REQUIRE(picks({.key = key}) == owners[detail::stable_hash(key) >> (64 - bits)]);
+        }
+    }
+}
+
 }  // namespace

@@ -1,11 +1,11 @@
 // One backend as the balancer keeps it: the account that requests touch, and the findings behind a mutex.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -69,10 +69,12 @@ class ConfigHistory {
     /// Oldest first only: while a release is on its way to `ended`, its own generation still counts it, so
     /// nothing younger, whose count may be short by it, can go.
     void drop_unused() noexcept {
-        while (!old_.empty() && old_.front().leases == 0) old_.pop_front();
+        const auto used =
+            std::find_if(old_.begin(), old_.end(), [](const Old& old) { return old.leases != 0; });
+        old_.erase(old_.begin(), used);
     }
 
-    std::deque<Old> old_;
+    std::vector<Old> old_;  // nearly always empty, and then takes no memory, which a deque does
 };
 
 /// The operator's word.
