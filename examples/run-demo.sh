@@ -94,7 +94,8 @@ stop() {
 }
 
 start_gateway() {
-    start gateway env FAIRLEAD_ADMIN_KEY="$admin_key" LLM_BACKENDS="$backends" LOAD_BALANCE_STRATEGY="$1" FAIRLEAD_AFFINITY_HEADER=X-User \
+    start gateway env LLM_BACKENDS="$backends" LOAD_BALANCE_STRATEGY="$1" FAIRLEAD_AFFINITY_HEADER=X-User \
+        FAIRLEAD_ADMIN_KEY="$admin_key" \
         "$bin/fairlead-gateway" --listen 127.0.0.1:"${2:-0}" --env-file "" --grace 2
     gateway=$url
 }

@@ -25,9 +25,9 @@ std::string prometheus_text(std::span<const BackendFigures> backends, const Tota
 
 }  // namespace detail
 
-/// Everything that is known, in the text format 0.0.4; the names are listed in docs/metrics.md. Series of a
-/// removed backend end; `fairlead_picks_total` and the other series without a backend never fall. Holds no
-/// key.
+/// Everything that is known, in the text format 0.0.4; the names are listed in src/control/prometheus.cpp.
+/// Series of a removed backend end; `fairlead_picks_total` and the other series without a backend never fall.
+/// Holds no key.
 ///
 /// Threads: any. Cost: O(backends), some 60 lines each; takes the balancer's mutex of changes twice.
 template <class Balancer>

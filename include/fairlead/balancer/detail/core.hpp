@@ -291,7 +291,12 @@ class Core final : public LeaseOwner {
         Found found = picker.find(group);
         if (found.candidate == nullptr) [[unlikely]] {
             found = look_again(picker, group, criteria, now);
-            if (found.candidate == nullptr) return refused(group, criteria, now);
+            if (found.candidate == nullptr) {
+                // Several changes may have come since the picture was taken: all in it closed one after the
+                // other, or under another config, while there is a free one in the newest.
+                if (lane.version != publication_.version()) return select(criteria);
+                return refused(group, criteria, now);
+            }
         }
         return lease_of(*lane.current, found, criteria, now);
     }
