@@ -255,12 +255,12 @@ TEST_CASE("what callers ask for does not stay in memory: subsets and unknown mod
         one(balancer, Outcome::success, {.model = model});
         most = std::max(most, alive() - before);
     }
-    // Kept: 4,096 places of rotations at two blocks each, and twice 32 subsets (two snapshots) of some 20. Of
-    // 16,382 subsets asked for even three blocks each would be 49,146.
-    CHECK(most < 4096 * 2 + 64 * 20 + 500);
+    // Kept: 4,096 places of rotations at three blocks each, and twice 32 subsets (two snapshots) of some 20.
+    // Of 16,382 subsets asked for even three blocks each would be 49,146.
+    CHECK(most < 4096 * 3 + 64 * 20 + 500);
 }
 
-TEST_CASE("a backend takes at most 1,400 bytes, and a table of consistent_hash 1 MiB in all") {
+TEST_CASE("a backend takes at most 1,700 bytes, and a table of consistent_hash 1 MiB in all") {
     // What each adds is the difference to one backend; their strings are short ones, but for the URL.
     const auto taken = [](auto strategy, std::size_t n) {
         const std::size_t before = bytes.load();
@@ -272,9 +272,9 @@ TEST_CASE("a backend takes at most 1,400 bytes, and a table of consistent_hash 1
     const std::size_t strings = 1000 * std::string{fleet(1000).back().url}.capacity();
     const std::size_t each = (taken(RoundRobin{}, 1001) - taken(RoundRobin{}, 1) - strings) / 1000;
     INFO(each << " bytes a backend");
-    // The mark is 1 KiB. Of what there is, the account, config, member, candidate and findings are 1,190, the
-    // system's own rounding and the tables of names the rest: 1,384 with g++ 12.
-    CHECK(each <= 1400);
+    // The mark is 1 KiB. Of what there is, the account, config, member, candidate and findings are 1,190, two
+    // histograms 250, the system's own rounding and the tables of names the rest: 1,638 with g++ 12.
+    CHECK(each <= 1700);
     // consistent_hash: 1 MiB in all, the times that all tables of a process share included.
     static_cast<void>(taken(ConsistentHash{}, 1));
     CHECK(taken(ConsistentHash{}, 1000) - taken(RoundRobin{}, 1000) + 65'536 * 4 <= std::size_t{1} << 20);

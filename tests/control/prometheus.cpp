@@ -144,5 +144,5 @@ TEST_CASE("without timing there are no latencies to tell") {
     auto options = Fleet::options();
     options.timing = false;
     const fairlead::Balancer<> balancer{{{.name = "a", .url = "http://a:1"}}, options};
-    CHECK(fairlead::prometheus_text(balancer).find("_seconds") == std::string::npos);
+    CHECK(fairlead::prometheus_text(balancer).find("_seconds_bucket") == std::string::npos);
 }

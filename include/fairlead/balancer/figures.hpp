@@ -84,7 +84,7 @@ struct Totals {
     std::uint64_t retries_refused = 0;  ///< further tries that the retry budget forbade
     std::uint64_t ejections = 0;
     Duration response_time_sum{};
-    QueueFigures queue{};  ///< of `async_select`, `async_send` and `async_stream`
+    QueueFigures queue{};                          ///< of `async_select`, `async_send` and `async_stream`
     std::map<std::string, std::uint64_t> picks{};  ///< backends chosen, by the strategy then in force
 
     void add(const BackendFigures& backend) noexcept {
