@@ -104,6 +104,10 @@ void Gateway::mount(std::string prefix, http_server::Handler handler) {
     mounts_.insert_or_assign(std::move(prefix), std::move(handler));
 }
 
+fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const fairlead::Settings& after) {
+    return fairlead::reload(balancer_, health_, before, after);
+}
+
 void Gateway::stop(std::function<void()> drained) {
     if (!admin_server_) return server_->stop_accepting(std::move(drained));
     const auto left = std::make_shared<std::atomic<int>>(2);

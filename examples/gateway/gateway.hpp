@@ -10,6 +10,7 @@
 #include <asio/io_context.hpp>
 
 #include <fairlead/control/admin_api.hpp>
+#include <fairlead/control/reload.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/transport/health_checker.hpp>
 
@@ -53,6 +54,9 @@ class Gateway {
     }
     GatewayBalancer& balancer() noexcept { return balancer_; }
     fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
+
+    /// From the settings in force to others, while it runs: see `fairlead::reload`.
+    fairlead::ReloadReport reload(const fairlead::Settings& before, const fairlead::Settings& after);
 
     /// No new connections; `drained` is called when the last one has ended.
     void stop(std::function<void()> drained);

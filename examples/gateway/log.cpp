@@ -1,8 +1,10 @@
 // Lines of the log. Text from clients is escaped: a request must not be able to forge a line.
 #include "gateway/log.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <ostream>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -27,6 +29,37 @@ std::string number(double value) {
     return text;
 }
 
+/// One line of fields: key=value, text in quotes where it needs them, or a JSON object.
+class Entry {
+  public:
+    explicit Entry(Log::Format format) : json_{format == Log::Format::json} { value("time", number(now())); }
+
+    /// A number.
+    Entry& value(std::string_view key, std::string_view value) {
+        line_ += line_.empty() ? (json_ ? "{" : "") : (json_ ? "," : " ");
+        line_ += json_ ? as_json(key) + ":" : std::string{key} + "=";
+        line_ += value;
+        return *this;
+    }
+    /// One of ours, which needs no escaping.
+    Entry& word(std::string_view key, std::string_view word) {
+        return value(key, json_ ? as_json(word) : std::string{word});
+    }
+    /// Anybody's: escaped, so that it can forge neither a field nor a line.
+    Entry& text(std::string_view key, std::string_view text) {
+        const bool plain =
+            !json_ && !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+                return c > ' ' && c < 0x7F && c != '"' && c != '\\' && c != '=';
+            });
+        return value(key, plain ? std::string{text} : as_json(text));
+    }
+    std::string finish() { return std::move(line_) + (json_ ? "}" : ""); }
+
+  private:
+    bool json_;
+    std::string line_{};
+};
+
 }  // namespace
 
 void Log::line(std::string_view text) {
@@ -40,38 +73,26 @@ void Log::message(std::string_view text) {
 }
 
 void Log::event(const fairlead::Event& event) {
-    using Kind = fairlead::Event::Kind;
-    const bool changes = event.kind == Kind::state_changed;
-    if (format_ == Format::text) {
-        std::string text = to_string(event.kind);
-        if (!event.backend.empty()) text += " " + event.backend;
-        if (changes) text += std::string{": "} + to_string(event.from) + " -> " + to_string(event.to);
-        if (!event.reason.empty()) text += " (" + event.reason + ")";
-        return line(text);
-    }
-    std::string text = "{\"time\":" + number(now()) + ",\"event\":\"" + to_string(event.kind) + "\"";
-    if (!event.backend.empty()) text += ",\"backend\":" + as_json(event.backend);
-    if (changes) {
-        text +=
-            std::string{",\"from\":\""} + to_string(event.from) + "\",\"to\":\"" + to_string(event.to) + "\"";
-    }
-    if (!event.reason.empty()) text += ",\"reason\":" + as_json(event.reason);
-    line(text + "}");
+    const bool changes = event.kind == fairlead::Event::Kind::state_changed;
+    Entry entry{format_};
+    entry.word("event", to_string(event.kind));
+    if (!event.backend.empty()) entry.text("backend", event.backend);
+    if (changes) entry.word("from", to_string(event.from)).word("to", to_string(event.to));
+    if (!event.reason.empty()) entry.text("reason", event.reason);
+    line(entry.finish());
 }
 
-void Log::access(const AccessEntry& entry) {
-    if (format_ == Format::text) {
-        return line(entry.peer + " " + entry.method + " " + as_json(entry.target) + " " +
-                    std::to_string(entry.status) + " " +
-                    (entry.backend.empty() ? "-" : as_json(entry.backend)) + " " +
-                    std::to_string(entry.bytes) + " B " + number(milliseconds(entry.took)) + " ms " +
-                    std::string{entry.end});
-    }
-    line("{\"time\":" + number(now()) + ",\"peer\":" + as_json(entry.peer) +
-         ",\"method\":" + as_json(entry.method) + ",\"target\":" + as_json(entry.target) +
-         ",\"status\":" + std::to_string(entry.status) + ",\"backend\":" + as_json(entry.backend) +
-         ",\"bytes\":" + std::to_string(entry.bytes) +
-         ",\"milliseconds\":" + number(milliseconds(entry.took)) + ",\"end\":" + as_json(entry.end) + "}");
+void Log::access(const AccessEntry& request) {
+    Entry entry{format_};
+    entry.text("peer", request.peer)
+        .text("method", request.method)
+        .text("target", request.target)
+        .value("status", std::to_string(request.status))
+        .text("backend", request.backend)
+        .value("bytes", std::to_string(request.bytes))
+        .value("milliseconds", number(milliseconds(request.took)))
+        .text("end", request.end);
+    line(entry.finish());
 }
 
 }  // namespace gateway

@@ -20,14 +20,20 @@
 #include <fairlead/control/mode_line.hpp>
 
 #include "gateway/gateway.hpp"
+#include "gateway/messages.hpp"
 #include "gateway/options.hpp"
+#include "gateway/reloader.hpp"
 
 namespace {
 
-std::optional<fairlead::Settings> read_settings(const gateway::Options& options) {
+fairlead::SettingsSources sources_of(const gateway::Options& options) {
     fairlead::SettingsSources sources;
     sources.settings_file = options.settings_file;
     sources.env_file = options.env_file;
+    return sources;
+}
+
+std::optional<fairlead::Settings> read_settings(const fairlead::SettingsSources& sources) {
     try {
         return fairlead::load_settings(sources);
     } catch (const fairlead::SettingsError& error) {
@@ -43,22 +49,30 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
     gateway.listen(options.listen);
     if (!options.admin_listen.empty()) gateway.listen_admin(options.admin_listen);
-    log.message("listening on " + gateway.url());
-    log.message("admin API: " + gateway.admin_url());
+    const auto language = fairlead::language_from_environment();
+    log.message(gateway::listening(gateway.url()));
+    log.message(gateway::admin_at(gateway.admin_url(), language));
     if (const auto notice = gateway.admin().notice(); !notice.empty()) log.message(notice);
 
     const auto control = asio::make_strand(io);
     asio::signal_set signals{control, SIGINT, SIGTERM};
     asio::steady_timer grace{control};
+    gateway::Reloader reloader{
+        control,  sources_of(options),
+        settings, [&gateway](const auto& before, const auto& after) { return gateway.reload(before, after); },
+        log,      language};
+    reloader.start();
     // Nothing is stopped by force: when all of this is closed, the loop has nothing left to wait for.
     const auto leave = [&] {
         gateway.close();
+        reloader.stop();
         grace.cancel();
         signals.cancel();
     };
     signals.async_wait([&](std::error_code error, int) {
         if (error) return;
-        log.message("stopping; " + std::to_string(gateway.connections()) + " connections are open");
+        reloader.stop();
+        log.message(gateway::stopping(gateway.connections(), language));
         signals.async_wait([&leave](std::error_code cancelled, int) {
             if (!cancelled) leave();
         });
@@ -79,7 +93,7 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
 int main(int argc, char** argv) {
     const auto [options, exit_status] = gateway::read_command_line(argc, argv);
     if (exit_status) return *exit_status;
-    const auto settings = read_settings(options);
+    const auto settings = read_settings(sources_of(options));
     if (!settings) return 2;
 
     gateway::Log log{std::cout, options.log_format};
@@ -91,6 +105,6 @@ int main(int argc, char** argv) {
         std::cerr << "fairlead-gateway: " << error.what() << '\n';
         return EXIT_FAILURE;
     }
-    log.message("stopped");
+    log.message(gateway::stopped(fairlead::language_from_environment()));
     return EXIT_SUCCESS;
 }

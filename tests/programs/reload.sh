@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The settings change under a running gateway: by SIGHUP and by the file alone, valid and not, under requests that must
+# not notice.
+source "$(dirname "${BASH_SOURCE[0]}")/support.bash" "$1"
+
+for name in a b c; do
+    start_server "$name" "$bin/fairlead-mock-llm" --name "$name" --model m --first-token-ms 1
+    declare "url_$name=$url"
+done
+
+# settings NAMES [MORE]: the file with these backends, replaced at once as an editor does.
+settings() {
+    local backends= name at
+    for name in $1; do
+        at=url_$name
+        backends+="${backends:+,}{\"name\":\"$name\",\"url\":\"${!at}\",\"model_name\":\"m\"}"
+    done
+    echo "{\"llm_backends\": [$backends]${2:+, $2}}" >"$work/new.json"
+    mv "$work/new.json" "$work/settings.json"
+}
+names() { curl -fsS "$gateway/api/v1/load_balancer/status" | grep -o '"available_backends":\[[^]]*\]'; }
+
+settings "a b"
+start_server gateway "$bin/fairlead-gateway" --listen 127.0.0.1:0 --env-file "" --settings "$work/settings.json"
+gateway=$url
+expect "at first" "$(names)" '"available_backends":["a","b"]'
+
+# Requests without a pause, until told to stop; each must be answered.
+load() {
+    while [[ ! -e $work/enough ]]; do
+        "$bin/fairlead-demo-client" --url "$gateway" --backend a --backend b --backend c --requests 40 \
+            --label load >"$work/load.out" 2>&1 || { touch "$work/load.failed"; return; }
+    done
+}
+load &
+loader=$!
+
+settings "b c" '"load_balance_strategy": "least_connections", "queue_limit": 7'
+kill -HUP "${pids[gateway]}"
+wait_for gateway "settings reloaded: "
+expect "what was done" "$line" "settings reloaded: added c; draining a; in force load_balance_strategy"
+wait_for gateway "at the next start:"
+expect "what was not" "$line" "at the next start: queue_limit"
+wait_for gateway "event=backend_removed backend=a"
+expect "after a reload" "$(names)" '"available_backends":["b","c"]'
+expect "the strategy" "$(curl -fsS "$gateway/api/v1/load_balancer/strategy" | grep -o '"strategy":"[a-z_]*"')" \
+    '"strategy":"least_connections"'
+
+# Nothing of a bad file counts, and every problem is named.
+settings "a b c" '"max_retries": -1, "no_such_setting": 1'
+wait_for gateway "settings not reloaded"
+next_line gateway
+first=$line
+next_line gateway
+[[ $first$line == *max_retries* && $first$line == *no_such_setting* ]] || fail "problems: $first / $line"
+expect "after a bad file" "$(names)" '"available_backends":["b","c"]'
+
+# A disabled backend stays so; the file alone is enough to be read again.
+curl -fsS -X POST "$gateway/api/v1/load_balancer/backends/b/disable" >"$work/disable.out"
+settings "a b c" '"load_balance_strategy": "least_connections", "queue_limit": 7'
+wait_for gateway "settings reloaded: added a"
+expect "a disabled one" "$(names)" '"available_backends":["a","c"]'
+
+touch "$work/enough"
+wait "$loader"
+[[ ! -e $work/load.failed ]] || fail "requests failed: $(cat "$work/load.out")"
+kill -TERM "${pids[gateway]}"
+ended gateway
+expect "its end" "$status" 0
+echo "reload: settings changed under requests, and none failed"
