@@ -63,11 +63,12 @@ fail() {
 programs_run=0
 cases_run=0
 
-# configuration NAME C++COMPILER CCOMPILER FLAGS SANITIZERS: builds and runs every test. The plain builds compile each
-# file and each header by itself; those with sanitizers join files, which halves what they take.
+# configuration NAME C++COMPILER CCOMPILER FLAGS SANITIZERS: builds and runs every test. That of g++ compiles each
+# file by itself, the others join files, which halves what they take; the plain ones compile each header alone, too.
 configuration() {
-    local headers=ON joined=OFF
-    if [ -n "$5" ]; then headers=OFF joined=ON; fi
+    local headers=ON joined=ON
+    if [ -n "$5" ]; then headers=OFF; fi
+    if [ "$1" = gcc ]; then joined=OFF; fi
     local name=$1 build=build/tests-$1 log=build/tests-$1.log
     say "$name: $2 $4${5:+ -fsanitize=$5}"
     if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \

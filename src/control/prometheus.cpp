@@ -170,6 +170,8 @@ std::string prometheus_text(std::span<const BackendFigures> backends, const Tota
     write_backends(out, backends, labels);
     out.metric("fairlead_picks_total", "counter", "Backends chosen, by the strategy that was in force.");
     for (const auto& [strategy, picks] : totals.picks) out.sample(label("strategy", strategy), picks);
+    out.metric("fairlead_retries_refused_total", "counter", "Further tries that the retry budget forbade.");
+    out.sample({}, totals.retries_refused);
     write_queue(out, totals.queue);
     return out.take();
 }

@@ -95,7 +95,7 @@ void floor_of(benchmark::State& state) {
     Floor::Lane lane;
     for (auto _ : state) floor.request(lane);
 }
-BENCHMARK(floor_of)->Name("floor")->Arg(3)->Arg(100)->Arg(1000)->Arg(10'000);
+BENCHMARK(floor_of)->Name("floor")->Arg(1)->Arg(3)->Arg(100)->Arg(1000)->Arg(10'000);
 
 // Two threads: on the same backends, and each on its own. The mark is what the second thread brings, against
 // what it brings to the floor; so each stands here for one thread too.

@@ -27,7 +27,7 @@ median = {name: statistics.median(times[name]) for name in sorted(times, key=ord
 
 def floors(name):
     """Against the floor at its own size where there is one."""
-    size = name.split("/")[1] if "/" in name else "3"
+    size = "1" if name == "single_backend" else name.split("/")[1] if "/" in name else "3"
     return median[name] / median.get(f"floor/{size}", median["floor/100"])
 
 

@@ -48,64 +48,55 @@ class LeaseOwner {
 class [[nodiscard]] Lease {
   public:
     Lease() noexcept = default;
-    Lease(Lease&& other) noexcept { swap(other); }
+    Lease(Lease&& other) noexcept : claim_{std::exchange(other.claim_, Claim{})} {}
     Lease& operator=(Lease&& other) noexcept {
         Lease{std::move(other)}.swap(*this);
         return *this;
     }
     ~Lease() {
-        if (backend_ != nullptr) owner_->abandon(*this);
+        if (claim_.backend != nullptr) claim_.owner->abandon(*this);
     }
 
     /// Whether a backend was chosen.
-    explicit operator bool() const noexcept { return backend_ != nullptr; }
+    explicit operator bool() const noexcept { return claim_.backend != nullptr; }
 
     /// Why none was; empty when one was.
     std::error_code error() const noexcept {
-        return error_ == 0 ? std::error_code{} : static_cast<Errc>(error_);
+        return claim_.error == 0 ? std::error_code{} : static_cast<Errc>(claim_.error);
     }
 
     /// When nothing was chosen because every match is resting: how long the shortest rest lasts.
     std::optional<Duration> retry_after() const noexcept {
-        return backend_ == nullptr && wait_ > Duration::zero() ? std::optional{wait_} : std::nullopt;
+        return claim_.backend == nullptr && claim_.wait > Duration::zero() ? std::optional{claim_.wait}
+                                                                           : std::nullopt;
     }
 
     /// The chosen backend's config, as it was when the place was taken. Only on a true lease.
-    const BackendConfig& operator*() const noexcept { return *config_; }
-    const BackendConfig* operator->() const noexcept { return config_; }
+    const BackendConfig& operator*() const noexcept { return *claim_.config; }
+    const BackendConfig* operator->() const noexcept { return claim_.config; }
 
-    void swap(Lease& other) noexcept {
-        std::swap(owner_, other.owner_);
-        std::swap(backend_, other.backend_);
-        std::swap(config_, other.config_);
-        std::swap(taken_, other.taken_);
-        std::swap(began_, other.began_);
-        std::swap(tokens_, other.tokens_);
-        std::swap(wait_, other.wait_);
-        std::swap(id_, other.id_);
-        std::swap(serial_, other.serial_);
-        std::swap(error_, other.error_);
-        std::swap(half_open_, other.half_open_);
-        std::swap(trial_, other.trial_);
-        std::swap(streaming_, other.streaming_);
-    }
+    void swap(Lease& other) noexcept { std::swap(claim_, other.claim_); }
 
   private:
     friend struct detail::LeaseAccess;
 
-    detail::LeaseOwner* owner_ = nullptr;
-    detail::LiveBackend* backend_ = nullptr;
-    const BackendConfig* config_ = nullptr;
-    std::uint64_t taken_ = 0;   // the account's word just before: generation and epoch
-    Time began_{};              // when; of the first byte once that came
-    std::uint64_t tokens_ = 0;  // accounted on the backend
-    Duration wait_{};           // of a refused one: the shortest rest; else time to the first byte
-    BackendId id_ = 0;          // of the backend, for what must not touch it any more
-    std::uint32_t serial_ = 0;
-    int error_ = static_cast<int>(Errc::no_backends);
-    bool half_open_ = false;  // taken while the backend was half open: its outcome decides
-    bool trial_ = false;      // holds the one trial place
-    bool streaming_ = false;  // the first byte came
+    struct Claim {
+        detail::LeaseOwner* owner = nullptr;
+        detail::LiveBackend* backend = nullptr;
+        const BackendConfig* config = nullptr;
+        std::uint64_t taken = 0;   // the account's word just before: generation and epoch
+        Time began{};              // when; of the first byte once that came
+        std::uint64_t tokens = 0;  // accounted on the backend
+        Duration wait{};           // of a refused one: the shortest rest; else time to the first byte
+        BackendId id = 0;          // of the backend, for what must not touch it any more
+        std::uint32_t serial = 0;
+        int error = static_cast<int>(Errc::no_backends);
+        bool half_open = false;  // taken while the backend was half open: its outcome decides
+        bool trial = false;      // holds the one trial place
+        bool streaming = false;  // the first byte came
+        bool plain = false;  // of a balancer that balances nothing: a success has only a place to give back
+    };
+    Claim claim_{};
 };
 
 namespace detail {
@@ -114,24 +105,25 @@ namespace detail {
 struct LeaseAccess {
     static Lease refused(std::error_code error, Duration wait = {}) noexcept {
         Lease lease;
-        lease.error_ = error.value();
-        lease.wait_ = wait;
+        lease.claim_.error = error.value();
+        lease.claim_.wait = wait;
         return lease;
     }
 
-    static LeaseOwner*& owner(Lease& lease) noexcept { return lease.owner_; }
-    static LiveBackend*& backend(Lease& lease) noexcept { return lease.backend_; }
-    static const BackendConfig*& config(Lease& lease) noexcept { return lease.config_; }
-    static std::uint64_t& taken(Lease& lease) noexcept { return lease.taken_; }
-    static Time& began(Lease& lease) noexcept { return lease.began_; }
-    static std::uint64_t& tokens(Lease& lease) noexcept { return lease.tokens_; }
-    static Duration& wait(Lease& lease) noexcept { return lease.wait_; }
-    static BackendId& id(Lease& lease) noexcept { return lease.id_; }
-    static std::uint32_t& serial(Lease& lease) noexcept { return lease.serial_; }
-    static int& error(Lease& lease) noexcept { return lease.error_; }
-    static bool& half_open(Lease& lease) noexcept { return lease.half_open_; }
-    static bool& trial(Lease& lease) noexcept { return lease.trial_; }
-    static bool& streaming(Lease& lease) noexcept { return lease.streaming_; }
+    static LeaseOwner*& owner(Lease& lease) noexcept { return lease.claim_.owner; }
+    static LiveBackend*& backend(Lease& lease) noexcept { return lease.claim_.backend; }
+    static const BackendConfig*& config(Lease& lease) noexcept { return lease.claim_.config; }
+    static std::uint64_t& taken(Lease& lease) noexcept { return lease.claim_.taken; }
+    static Time& began(Lease& lease) noexcept { return lease.claim_.began; }
+    static std::uint64_t& tokens(Lease& lease) noexcept { return lease.claim_.tokens; }
+    static Duration& wait(Lease& lease) noexcept { return lease.claim_.wait; }
+    static BackendId& id(Lease& lease) noexcept { return lease.claim_.id; }
+    static std::uint32_t& serial(Lease& lease) noexcept { return lease.claim_.serial; }
+    static int& error(Lease& lease) noexcept { return lease.claim_.error; }
+    static bool& half_open(Lease& lease) noexcept { return lease.claim_.half_open; }
+    static bool& trial(Lease& lease) noexcept { return lease.claim_.trial; }
+    static bool& streaming(Lease& lease) noexcept { return lease.claim_.streaming; }
+    static bool& plain(Lease& lease) noexcept { return lease.claim_.plain; }
 };
 
 }  // namespace detail

@@ -219,6 +219,7 @@ struct Snapshot {
     bool any_model = false;  ///< a backend without `model_name` serves whatever it is asked for
     NameSet panicking;       ///< models of which too few are healthy
     mutable SubsetTable<S> subsets;
+    const Candidate* sole = nullptr;   ///< of `pool`, where nothing is balanced: see `Core::select_sole`
     std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
 
     explicit Snapshot(const S& s) : strategy{s} {}

@@ -69,9 +69,18 @@ class Core final : public LeaseOwner {
     // --- a request ---------------------------------------------------------------------------------------
 
     Lease select(const Criteria& criteria) noexcept {
+        auto* lane = publication_.read();
+        if (lane == nullptr) [[unlikely]]
+            return LeaseAccess::refused(Errc::out_of_memory);
+        if (const Candidate* sole = lane->current->sole; sole != nullptr)
+            return select_sole(*sole, *lane, criteria);
+        return select_balanced(lane, criteria);
+    }
+
+    /// As `select`, with what `publication_` gave.
+    [[gnu::noinline]] Lease select_balanced(typename Publication<Snapshot<S>>::Lane* lane,
+                                            const Criteria& criteria) noexcept {
         try {
-            auto* lane = publication_.read();
-            if (lane == nullptr) return LeaseAccess::refused(Errc::out_of_memory);
             Time now{};
             if (options_.timing || roster_.due().is_pending()) now = clock_.now();
             if (roster_.due().is_pending() && roster_.due().is_due(now)) [[unlikely]] {
@@ -117,6 +126,11 @@ class Core final : public LeaseOwner {
     void report(Lease&& lease, const Outcome& outcome) noexcept {
         auto* backend = LeaseAccess::backend(lease);
         if (backend == nullptr) return;
+        if (LeaseAccess::plain(lease) && outcome.kind == Outcome::success &&
+            (outcome.prompt_tokens | outcome.completion_tokens) == 0) {
+            // Sequentially consistent, as in `release`.
+            return released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+        }
         const Time now = options_.timing ? clock_.now() : Time{};
         // Everything that touches the backend comes before the add that releases it: after that it may be
         // gone.
@@ -282,6 +296,37 @@ class Core final : public LeaseOwner {
   private:
     using Lane = typename Publication<Snapshot<S>>::Lane;
 
+    /// Whether nothing is balanced (`not_balanced` of model/settings.hpp): no clock, nothing that falls due.
+    bool balances_nothing() const noexcept {
+        return !options_.timing && !options_.ejection && options_.rest_max == Duration::zero() &&
+               options_.slow_start == Duration::zero();
+    }
+
+    /// The one backend of a balancer that balances nothing: no strategy, no group, no clock. A place is all
+    /// there is to take, for a request that asks for nothing else.
+    [[gnu::always_inline]] Lease select_sole(const Candidate& sole, Lane& lane,
+                                             const Criteria& criteria) noexcept {
+        std::uint64_t before = 0;
+        const bool is_plain = criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty() &&
+                              criteria.tokens == 0;
+        if (is_plain && CandidateAccess::take(sole, sole.limit(), before)) [[likely]]
+            return lease_of_sole(sole, before);
+        return select_balanced(&lane, criteria);
+    }
+
+    [[gnu::always_inline]] Lease lease_of_sole(const Candidate& sole, std::uint64_t before) noexcept {
+        Lease lease;
+        LeaseAccess::owner(lease) = this;
+        LeaseAccess::backend(lease) = &CandidateAccess::backend(sole);
+        LeaseAccess::config(lease) = &CandidateAccess::config(sole);
+        LeaseAccess::taken(lease) = before;
+        LeaseAccess::id(lease) = sole.id();
+        LeaseAccess::serial(lease) = CandidateAccess::backend(sole).serial;
+        LeaseAccess::error(lease) = 0;
+        LeaseAccess::plain(lease) = true;
+        return lease;
+    }
+
     [[gnu::always_inline]] Lease select_from(Lane& lane, const Group<S>& group, const Criteria& criteria,
                                              Time now) {
         if (group.full_since.load(std::memory_order_acquire) == places_.count() && is_still_full(group, now))
@@ -418,23 +463,28 @@ class Core final : public LeaseOwner {
         place_freed();  // by a rest that is over, which draws no picture
     }
 
+    static constexpr std::uint64_t one_ended = word::one_completed - word::one_in_flight;
+
     void release(Lease& lease, LiveBackend& backend) noexcept {
-        constexpr std::uint64_t step = word::one_completed - word::one_in_flight;
         std::uint64_t before = 0;
         if (LeaseAccess::trial(lease)) [[unlikely]] {
             before = backend.word.load(std::memory_order_relaxed);
             std::uint64_t after = 0;
             do {
-                after = before + step;
+                after = before + one_ended;
                 if (((before ^ LeaseAccess::taken(lease)) & word::epoch_mask) == 0) after &= ~word::trial;
             } while (!backend.word.compare_exchange_weak(before, after, std::memory_order_seq_cst,
                                                          std::memory_order_relaxed));
         } else {
             // Release: what was done to the backend comes before whoever takes the place next, or frees it.
             // Sequentially consistent: see `look_again` and `Roster::announce_drain`.
-            before = backend.word.fetch_add(step, std::memory_order_seq_cst);
+            before = backend.word.fetch_add(one_ended, std::memory_order_seq_cst);
         }
-        // From here on the backend may be gone.
+        released(lease, before);
+    }
+
+    /// A place was given back; `before` was the word. From here on the backend may be gone.
+    [[gnu::always_inline]] void released(Lease& lease, std::uint64_t before) noexcept {
         LeaseAccess::backend(lease) = nullptr;
         constexpr std::uint64_t half_turn = ((std::uint64_t{1} << 23) - 1) << word::completed_shift;
         const bool last_of_closed = (before & (word::closed | word::in_flight_mask)) == (word::closed | 1);
@@ -455,6 +505,10 @@ class Core final : public LeaseOwner {
     void publish(Time now) {
         const auto previous = publication_.current();
         auto snapshot = subsets_.draw(strategy_, roster_.members(), previous.get());
+        if (const auto& levels = snapshot->pool.levels;
+            balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1) {
+            snapshot->sole = levels[0].candidates.data();
+        }
         tell_panic(previous.get(), *snapshot, now);
         publication_.publish(std::move(snapshot));
         roster_.drawn();

@@ -73,7 +73,7 @@ class Publication {
     }
 
     /// The running thread's lane with the newest snapshot; nullptr when memory ran out on a first use.
-    Lane* read() noexcept {
+    [[gnu::always_inline]] Lane* read() noexcept {
         Lane* lane = find(thread_number());
         if (lane == nullptr) [[unlikely]]
             return nullptr;
