@@ -21,6 +21,8 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/due_time.hpp>
+#include <fairlead/balancer/detail/generations.hpp>
+#include <fairlead/balancer/detail/ledger.hpp>
 #include <fairlead/balancer/detail/live_backend.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
@@ -271,21 +273,10 @@ class Roster {
     }
 
     /// Counts since the beginning, those of backends that are gone included. `strategy` is the one in force.
-    Totals totals(std::string_view strategy) const {
-        Totals totals = gone_;
-        for (const auto& backend : by_id_) {
-            if (backend) totals.add(backend->counts());
-        }
-        totals.picks[std::string{strategy}] += taken() - taken_before_;
-        return totals;
-    }
+    Totals totals(std::string_view strategy) const { return ledger_.totals(by_id_, strategy); }
 
-    /// `strategy` gives way to another: what was chosen since it came was its choice.
-    void strategy_leaves(std::string_view strategy) {
-        const std::uint64_t taken_now = taken();
-        gone_.picks[std::string{strategy}] += taken_now - taken_before_;
-        taken_before_ = taken_now;
-    }
+    /// `strategy` gives way to another.
+    void strategy_leaves(std::string_view strategy) { ledger_.strategy_leaves(by_id_, strategy); }
 
     void event(Event event, Time now) {
         if (event.kind == Event::Kind::retry || event.kind == Event::Kind::ejected) {
@@ -350,39 +341,10 @@ class Roster {
     void reap(LiveBackend& backend) noexcept {
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
         backend.pace.join(backend, nullptr);
-        gone_.add(backend.counts());
+        ledger_.gone(backend);
         const BackendId id = backend.id;
         free_ids_.push_back(id);  // reserved in `add`
         by_id_[id].reset();
-    }
-
-    std::error_code change_generation(LiveBackend& backend) {
-        auto now = backend.word.load(std::memory_order_relaxed);
-        const std::uint32_t old = word::generation(now);
-        std::uint32_t next = old;
-        do {
-            next = (next + 1) % word::generations;
-            if (next == old) return Errc::too_many_changes;
-        } while (backend.history.uses(next));
-        const auto bits = std::uint64_t{next} << word::generation_shift;
-        // Acquire and release: a lease taken under the old generation was taken before, and is counted here.
-        while (!backend.word.compare_exchange_weak(now, (now & ~word::generation_mask) | bits,
-                                                   std::memory_order_acq_rel, std::memory_order_relaxed)) {
-        }
-        backend.history.retire(old, backend.config, word::in_flight(now));
-        return {};
-    }
-
-    /// Another epoch: outcomes of requests that began before do not decide any more, and whoever held the
-    /// trial place does not now.
-    void change_epoch(LiveBackend& backend) noexcept {
-        auto now = backend.word.load(std::memory_order_relaxed);
-        std::uint64_t next = 0;
-        do {
-            const std::uint64_t epoch = (word::epoch(now) + 1) % word::epochs;
-            next = (now & ~(word::epoch_mask | word::trial)) | (epoch << word::epoch_shift);
-        } while (!backend.word.compare_exchange_weak(now, next, std::memory_order_relaxed,
-                                                     std::memory_order_relaxed));
     }
 
     void findings_changed(LiveBackend& backend, Time now) {
@@ -448,17 +410,6 @@ class Roster {
         if (backend.warming) due_.lower(warm_at(backend));
     }
 
-    /// Places ever taken: each is in flight or completed, both in one word, so the sum never falls.
-    std::uint64_t taken() const noexcept {
-        std::uint64_t taken = gone_.completed;
-        for (const auto& backend : by_id_) {
-            if (!backend) continue;
-            const auto word = backend->word.load(std::memory_order_relaxed);
-            taken += total_completed(*backend, word) + word::in_flight(word);
-        }
-        return taken;
-    }
-
     std::shared_ptr<PoolLatency> pool_of(const std::string& model) {
         if (const auto it = pools_.find(model); it != pools_.end()) {
             if (auto shared = it->second.lock()) return shared;
@@ -485,8 +436,7 @@ class Roster {
     std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
     std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
     std::vector<BackendId> free_ids_;
-    Totals gone_;                     // of backends that were removed, and picks of earlier strategies
-    std::uint64_t taken_before_ = 0;  // when the strategy in force came
+    Ledger ledger_;
     std::unordered_map<std::string, std::weak_ptr<PoolLatency>> pools_;
 };
 
