@@ -18,14 +18,14 @@ using Json = nlohmann::json;
 
 namespace {
 
-const std::string events = "/api/v1/load_balancer/events";
-const std::string key = "X-API-Key: right\r\n";
+const std::string events_target = "/api/v1/load_balancer/events";
+const std::string right_key = "X-API-Key: right\r\n";
 
-std::string request(std::string_view method, const std::string& path, const std::string& headers = key) {
+std::string keyed(std::string_view method, const std::string& path, const std::string& headers = right_key) {
     return std::string{method} + " " + path + " HTTP/1.1\r\nHost: test\r\n" + headers + "\r\n";
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool tells(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 Json next_snapshot(RawClient& client) {
     client.read_until("data: ");
@@ -42,7 +42,7 @@ struct KeyedWorld : World {
     }
     RawClient open_stream() const {
         auto client = connect();
-        client.send(request("GET", events));
+        client.send(keyed("GET", events_target));
         return client;
     }
 };
@@ -54,8 +54,8 @@ TEST_CASE("the events are snapshots of what the admin API tells, and go on") {
     auto client = world.open_stream();
     const auto head = client.read_until("\r\n\r\n");
     CHECK(status_of(head) == 200);
-    CHECK(has(head, "Content-Type: text/event-stream\r\n"));
-    CHECK(has(head, "Cache-Control: no-store\r\n"));
+    CHECK(tells(head, "Content-Type: text/event-stream\r\n"));
+    CHECK(tells(head, "Cache-Control: no-store\r\n"));
     const auto first = next_snapshot(client);
     CHECK(first["status"]["data"]["total_backends"] == 1);
     CHECK(first["backends"]["data"]["backends"]["a"]["metrics"]["total_requests"] == 0);
@@ -67,14 +67,14 @@ TEST_CASE("the events are snapshots of what the admin API tells, and go on") {
 
 TEST_CASE("the events are for who has the key, and can only be read") {
     KeyedWorld world;
-    const auto refusal = world.ask(request("GET", events, ""));
+    const auto refusal = world.ask(keyed("GET", events_target, ""));
     CHECK(status_of(refusal) == 401);
-    CHECK(has(refusal, "WWW-Authenticate: Bearer\r\n"));
-    CHECK(status_of(world.ask(request("GET", events, "X-API-Key: wrong\r\n"))) == 401);
-    CHECK(status_of(world.ask(request("POST", events, ""))) == 401);
-    CHECK(status_of(world.ask(request("POST", events))) == 405);
-    CHECK(status_of(world.ask(request("GET", events + "/more"))) == 404);
-    CHECK(status_of(world.ask(request("GET", events + "ful"))) == 404);
+    CHECK(tells(refusal, "WWW-Authenticate: Bearer\r\n"));
+    CHECK(status_of(world.ask(keyed("GET", events_target, "X-API-Key: wrong\r\n"))) == 401);
+    CHECK(status_of(world.ask(keyed("POST", events_target, ""))) == 401);
+    CHECK(status_of(world.ask(keyed("POST", events_target))) == 405);
+    CHECK(status_of(world.ask(keyed("GET", events_target + "/more"))) == 404);
+    CHECK(status_of(world.ask(keyed("GET", events_target + "ful"))) == 404);
     CHECK(world.gateway().events().size() == 0);
 }
 
@@ -82,9 +82,9 @@ TEST_CASE("without a key the events are for this machine alone") {
     World world;
     world.backend("a");
     world.start();
-    CHECK(status_of(world.ask(request("GET", events, ""))) == 403);  // "Host: test"
+    CHECK(status_of(world.ask(keyed("GET", events_target, ""))) == 403);  // "Host: test"
     auto client = world.connect();
-    client.send("GET " + events + "?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.send("GET " + events_target + "?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CHECK(next_snapshot(client)["status"]["status"] == "success");
 }
 
@@ -115,27 +115,27 @@ TEST_CASE("the page is for everybody, holds no figure, and may run nothing but i
     KeyedWorld world;
     const auto page = world.ask(get("/dashboard"));
     CHECK(status_of(page) == 200);
-    CHECK(has(page, "Content-Type: text/html; charset=utf-8\r\n"));
-    CHECK(has(page, "Content-Security-Policy: default-src 'none'; script-src 'nonce-"));
-    CHECK(!has(page, "unsafe"));
-    CHECK(!has(page, "{{nonce}}"));
+    CHECK(tells(page, "Content-Type: text/html; charset=utf-8\r\n"));
+    CHECK(tells(page, "Content-Security-Policy: default-src 'none'; script-src 'nonce-"));
+    CHECK(!tells(page, "unsafe"));
+    CHECK(!tells(page, "{{nonce}}"));
     const auto at = page.find("'nonce-") + 7;
     const auto nonce = page.substr(at, 32);
     CHECK(page[at + 32] == '\'');
-    CHECK(has(page, "<script nonce=\"" + nonce + "\">"));
-    CHECK(has(page, "<style nonce=\"" + nonce + "\">"));
-    CHECK(!has(world.ask(get("/dashboard")), nonce));
-    CHECK(status_of(world.ask(request("HEAD", "/dashboard"), false)) == 200);
-    CHECK(status_of(world.ask(request("POST", "/dashboard"))) == 405);
+    CHECK(tells(page, "<script nonce=\"" + nonce + "\">"));
+    CHECK(tells(page, "<style nonce=\"" + nonce + "\">"));
+    CHECK(!tells(world.ask(get("/dashboard")), nonce));
+    CHECK(status_of(world.ask(keyed("HEAD", "/dashboard"), false)) == 200);
+    CHECK(status_of(world.ask(keyed("POST", "/dashboard"))) == 405);
     CHECK(status_of(world.ask(get("/dashboards"))) == 404);
 }
 
 TEST_CASE("page and events move with the admin API to an address of its own") {
     KeyedWorld world{"127.0.0.1:0"};
     CHECK(status_of(world.ask(get("/dashboard"))) == 404);
-    CHECK(status_of(world.ask(request("GET", events))) == 404);
+    CHECK(status_of(world.ask(keyed("GET", events_target))) == 404);
     RawClient admin{world.gateway().admin_url()};
     CHECK(status_of(admin.send(get("/dashboard")).read_response()) == 200);
-    admin.send(request("GET", events));
+    admin.send(keyed("GET", events_target));
     CHECK(next_snapshot(admin)["status"]["data"]["healthy_backends"] == 1);
 }
