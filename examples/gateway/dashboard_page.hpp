@@ -1,4 +1,4 @@
-// dashboard.html as the program holds it; CMake makes its other half (examples/CMakeLists.txt).
+// The dashboard as the program holds it: dashboard.html with style and script; CMake makes the other half.
 #pragma once
 
 #include <string_view>
