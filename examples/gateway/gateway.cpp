@@ -14,6 +14,8 @@ namespace {
 
 using http_server::Exchange;
 
+std::string events_prefix() { return std::string{fairlead::AdminApi::prefix} + "/events"; }
+
 std::vector<std::string> models_of(const std::vector<fairlead::BackendConfig>& backends) {
     std::vector<std::string> models;
     for (const auto& backend : backends) models.push_back(backend.model_name);
@@ -70,6 +72,8 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
         exchange->respond(error_response(unknown_path(target)));
     });
     mount(std::string{fairlead::AdminApi::prefix}, admin_handler(admin_));
+    mount(events_prefix(), events_.handler());
+    mount(std::string{dashboard_path}, dashboard_handler());
     balancer_.on_event([this](const fairlead::Event& event) { on_event(event); });
 }
 
@@ -91,6 +95,10 @@ void Gateway::listen_admin(const std::string& address) {
     admin_server_ = make_server(fairlead::AdminApi::max_body_bytes, admin_mounts_, admin_error_page);
     admin_server_->listen(address);
     for (const char* prefix : {"/health", "/metrics"}) admin_mounts_[prefix] = mounts_[prefix];
+    for (const std::string& prefix : {events_prefix(), std::string{dashboard_path}}) {
+        admin_mounts_[prefix] = mounts_[prefix];
+        mounts_.erase(prefix);
+    }
     // Whatever else is asked for is answered in the API's shape, and only to who has the key.
     admin_mounts_["/"] = admin_handler(admin_);
     mounts_.erase(std::string{fairlead::AdminApi::prefix});
@@ -109,6 +117,7 @@ fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const f
 }
 
 void Gateway::stop(std::function<void()> drained) {
+    events_.stop();
     if (!admin_server_) return server_->stop_accepting(std::move(drained));
     const auto left = std::make_shared<std::atomic<int>>(2);
     const auto one_drained = [left, drained = std::move(drained)] {

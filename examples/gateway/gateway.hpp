@@ -14,6 +14,7 @@
 #include <fairlead/model/settings.hpp>
 #include <fairlead/transport/health_checker.hpp>
 
+#include "gateway/dashboard.hpp"
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
 #include "gateway/relay.hpp"
@@ -28,8 +29,8 @@ struct RunOptions {
     bool access_log = false;  ///< log every request, too
 };
 
-/// Relays `/v1/*` to the backends of the settings, answers `/`, `/health`, `/metrics` and the admin API
-/// itself. What else is to be served is mounted by prefix.
+/// Relays `/v1/*` to the backends of the settings, answers `/`, `/health`, `/metrics`, `/dashboard` and the
+/// admin API itself. What else is to be served is mounted by prefix.
 ///
 /// Threads: `listen` and `mount` before the loop runs; `stop` and `close` from any. After `close` the loop
 /// must run dry before the gateway may go.
@@ -44,10 +45,12 @@ class Gateway {
     void listen(const std::string& address) { server_->listen(address); }
     std::string url() const { return server_->url(); }
 
-    /// Gives the admin API an address of its own, and takes it off the main one; `/metrics` is at both.
+    /// Gives the admin API and the dashboard an address of their own, and takes them off the main one;
+    /// `/metrics` is at both.
     void listen_admin(const std::string& address);
     std::string admin_url() const;  ///< of the admin API, prefix included
     const fairlead::AdminApi& admin() const noexcept { return admin_; }
+    const EventStreams& events() const noexcept { return events_; }
 
     std::size_t connections() const {
         return server_->connections() + (admin_server_ ? admin_server_->connections() : 0);
@@ -81,6 +84,7 @@ class Gateway {
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     RelayContext relay_context_;
     fairlead::AdminApi admin_;
+    EventStreams events_{admin_};
     Mounts mounts_{};
     Mounts admin_mounts_{};
     std::shared_ptr<http_server::Server> server_;

@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 
 using test::body_of;
+using test::chat;
 using test::get;
 using test::hello;
 using test::post;
@@ -19,7 +20,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-constexpr auto chat = "/v1/chat/completions";
 const std::string api = "/api/v1/load_balancer";
 
 std::string request(std::string_view method, const std::string& path, const std::string& body = "",
