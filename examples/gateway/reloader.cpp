@@ -27,6 +27,7 @@ void Reloader::start() {
 }
 
 void Reloader::stop() {
+    is_stopped_ = true;  // what has fallen due already is not called off by cancelling
     hangup_.cancel();
     look_.cancel();
 }
@@ -44,7 +45,7 @@ Reloader::Marks Reloader::marks() const {
 
 void Reloader::await_signal() {
     hangup_.async_wait([this](std::error_code error, int) {
-        if (error) return;
+        if (error || is_stopped_) return;
         reload();
         await_signal();
     });
@@ -53,7 +54,7 @@ void Reloader::await_signal() {
 void Reloader::await_change() {
     look_.expires_after(std::chrono::seconds{1});
     look_.async_wait([this](std::error_code error) {
-        if (error) return;
+        if (error || is_stopped_) return;
         if (marks() != seen_) reload();
         await_change();
     });

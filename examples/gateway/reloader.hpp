@@ -60,6 +60,7 @@ class Reloader {
     asio::signal_set hangup_;
     asio::steady_timer look_;
     Marks seen_{};
+    bool is_stopped_ = false;
 };
 
 }  // namespace gateway
