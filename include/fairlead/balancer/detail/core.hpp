@@ -1,4 +1,4 @@
-// What a balancer does for a request without knowing how requests are sent: choose, account, find out,
+// What a balancer does without knowing how requests are sent: choose (selection.hpp), account, find out,
 // publish.
 #pragma once
 
@@ -9,7 +9,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -17,11 +16,10 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/announcer.hpp>
-#include <fairlead/balancer/detail/eligibility.hpp>
 #include <fairlead/balancer/detail/learner.hpp>
-#include <fairlead/balancer/detail/picker.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
+#include <fairlead/balancer/detail/selection.hpp>
 #include <fairlead/balancer/detail/subsets.hpp>
 #include <fairlead/balancer/detail/tries.hpp>
 #include <fairlead/balancer/detail/waiting_line.hpp>
@@ -32,12 +30,6 @@
 
 namespace fairlead::detail {
 
-inline std::uint64_t seed_of(const Options& options) {
-    if (options.seed) return *options.seed;
-    std::random_device entropy;
-    return (std::uint64_t{entropy()} << 32) ^ entropy();
-}
-
 inline const Options& checked(const Options& options) {
     if (const auto problems = validate(options); !problems.empty()) {
         throw std::invalid_argument{"fairlead::Options: " + problems.front()};
@@ -46,16 +38,12 @@ inline const Options& checked(const Options& options) {
 }
 
 template <Strategy S, ClockSource Clock>
-class Core final : public LeaseOwner {
+class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock> {
+    using Base = Selection<Core<S, Clock>, S, Clock>;
+
   public:
     Core(const Options& options, S strategy, Clock clock)
-        : options_{checked(options)},
-          seed_{seed_of(options)},
-          clock_{std::move(clock)},
-          roster_{options_, seed_},
-          publication_{seed_},
-          strategy_{std::move(strategy)},
-          subsets_{options_} {}
+        : Base{checked(options), std::move(clock)}, strategy_{std::move(strategy)} {}
 
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
@@ -67,38 +55,6 @@ class Core final : public LeaseOwner {
     const Roster& roster() const noexcept { return roster_; }
 
     // --- a request ---------------------------------------------------------------------------------------
-
-    Lease select(const Criteria& criteria) noexcept {
-        auto* lane = publication_.read();
-        if (lane == nullptr) [[unlikely]]
-            return LeaseAccess::refused(Errc::out_of_memory);
-        if (const Candidate* sole = lane->current->sole; sole != nullptr)
-            return select_sole(*sole, *lane, criteria);
-        return select_balanced(lane, criteria);
-    }
-
-    /// As `select`, with what `publication_` gave.
-    [[gnu::noinline]] Lease select_balanced(typename Publication<Snapshot<S>>::Lane* lane,
-                                            const Criteria& criteria) noexcept {
-        try {
-            Time now{};
-            if (options_.timing || roster_.due().is_pending()) now = clock_.now();
-            if (roster_.due().is_pending() && roster_.due().is_due(now)) [[unlikely]] {
-                settle(now);
-                lane = publication_.read();
-            }
-            const Snapshot<S>* snapshot = lane->current;
-            const Group<S>* group = &snapshot->pool;
-            if (!criteria.model.empty() || !criteria.tags.empty()) {
-                group = subsets_.find(*snapshot, criteria);
-                if (group == nullptr) [[unlikely]]
-                    return select_first_use(*lane, criteria, now);
-            }
-            return select_from(*lane, *group, criteria, now);
-        } catch (const std::bad_alloc&) {
-            return LeaseAccess::refused(Errc::out_of_memory);
-        }
-    }
 
     void first_byte(Lease& lease) noexcept {
         auto* backend = LeaseAccess::backend(lease);
@@ -183,22 +139,17 @@ class Core final : public LeaseOwner {
     /// When something comes back by itself: a rest, an ejection, a ramp.
     Time next_due() const noexcept { return roster_.due().at(); }
 
+    /// Does what has fallen due.
+    [[gnu::noinline]] void settle(Time now) noexcept {
+        write_quietly([&](Roster& roster, Time) { roster.settle(now); });
+        place_freed();  // by a rest that is over, which draws no picture
+    }
+
     /// Does what has fallen due, and serves who waits: for those that wait until then.
     void look() noexcept {
         const Time now = clock_.now();
         if (roster_.due().is_due(now)) settle(now);
         line_.serve();
-    }
-
-    /// A place on one of the mirrors that match, at random. Not true when there is none. Throws
-    /// std::bad_alloc.
-    Lease select_mirror(const Criteria& criteria) {
-        auto* lane = publication_.read();
-        if (lane == nullptr) return LeaseAccess::refused(Errc::out_of_memory);
-        const Snapshot<S>& snapshot = *lane->current;
-        const Found found = find_mirror(snapshot, criteria, lane->rng);
-        if (found.candidate == nullptr) return LeaseAccess::refused(Errc::no_backends);
-        return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{});
     }
 
     // --- the fleet ---------------------------------------------------------------------------------------
@@ -294,173 +245,16 @@ class Core final : public LeaseOwner {
     }
 
   private:
-    using Lane = typename Publication<Snapshot<S>>::Lane;
-
     /// Whether nothing is balanced (`not_balanced` of model/settings.hpp): no clock, nothing that falls due.
     bool balances_nothing() const noexcept {
         return !options_.timing && !options_.ejection && options_.rest_max == Duration::zero() &&
                options_.slow_start == Duration::zero();
     }
 
-    /// The one backend of a balancer that balances nothing: no strategy, no group, no clock. A place is all
-    /// there is to take, for a request that asks for nothing else.
-    [[gnu::always_inline]] Lease select_sole(const Candidate& sole, Lane& lane,
-                                             const Criteria& criteria) noexcept {
-        std::uint64_t before = 0;
-        const bool is_plain = criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty() &&
-                              criteria.tokens == 0;
-        if (is_plain && CandidateAccess::take(sole, sole.limit(), before)) [[likely]]
-            return lease_of_sole(sole, before);
-        return select_balanced(&lane, criteria);
-    }
-
-    [[gnu::always_inline]] Lease lease_of_sole(const Candidate& sole, std::uint64_t before) noexcept {
-        Lease lease;
-        LeaseAccess::owner(lease) = this;
-        LeaseAccess::backend(lease) = &CandidateAccess::backend(sole);
-        LeaseAccess::config(lease) = &CandidateAccess::config(sole);
-        LeaseAccess::taken(lease) = before;
-        LeaseAccess::id(lease) = sole.id();
-        LeaseAccess::serial(lease) = CandidateAccess::backend(sole).serial;
-        LeaseAccess::error(lease) = 0;
-        LeaseAccess::plain(lease) = true;
-        return lease;
-    }
-
-    [[gnu::always_inline]] Lease select_from(Lane& lane, const Group<S>& group, const Criteria& criteria,
-                                             Time now) {
-        if (group.full_since.load(std::memory_order_acquire) == places_.count() && is_still_full(group, now))
-            [[unlikely]]
-            return refused(group, criteria, now);
-        const Picker<S> picker{lane.current->strategy, options_, lane, criteria, now};
-        Found found = picker.find(group);
-        if (found.candidate == nullptr) [[unlikely]] {
-            found = look_again(picker, group, criteria, now);
-            if (found.candidate == nullptr) {
-                // Several changes may have come since the picture was taken: all in it closed one after the
-                // other, or under another config, while there is a free one in the newest.
-                if (lane.version != publication_.version()) return select(criteria);
-                return refused(group, criteria, now);
-            }
-        }
-        return lease_of(*lane.current, found, criteria, now);
-    }
-
-    /// A model or tags that nobody asked for since the fleet changed.
-    [[gnu::noinline]] Lease select_first_use(Lane& lane, const Criteria& criteria, Time now) {
-        const FirstUse<S> subset = subsets_.first_use(*lane.current, criteria);
-        if (subset.group == nullptr) return LeaseAccess::refused(subset.error);
-        Lease lease = select_from(lane, *subset.group, criteria, now);
-        if (subset.wants_room) make_room_for_subsets(lane.current);
-        return lease;
-    }
-
-    Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now) {
-        auto& backend = CandidateAccess::backend(*found.candidate);
-        Lease lease;
-        LeaseAccess::owner(lease) = this;
-        LeaseAccess::backend(lease) = &backend;
-        LeaseAccess::config(lease) = &CandidateAccess::config(*found.candidate);
-        LeaseAccess::taken(lease) = found.word;
-        LeaseAccess::began(lease) = now;
-        LeaseAccess::id(lease) = found.candidate->id();
-        LeaseAccess::serial(lease) = backend.serial;
-        LeaseAccess::error(lease) = 0;
-        LeaseAccess::half_open(lease) = CandidateAccess::is_half_open(*found.candidate);
-        LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(*found.candidate);
-        if (criteria.tokens != 0) {
-            LeaseAccess::tokens(lease) = criteria.tokens;
-            backend.tokens.fetch_add(static_cast<std::int64_t>(criteria.tokens), std::memory_order_relaxed);
-        }
-        if (options_.timing) {
-            const Tick tick = tick_of(now);
-            advance_area(backend, tick, found.word);
-            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
-                refresh(snapshot, backend, tick);
-        }
-        return lease;
-    }
-
     static void note_first_byte(LiveBackend& backend, Duration wait) noexcept {
         backend.first_byte_times.add(wait);
         backend.first_byte_sum.fetch_add(static_cast<std::uint64_t>(std::max(wait, Duration::zero()).count()),
                                          std::memory_order_relaxed);
-    }
-
-    /// Brings the chosen backend's averages up to date, and those of a few others in turn: one that nobody
-    /// chooses must be forgiven too.
-    [[gnu::noinline]] void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
-        constexpr std::size_t others = 8;  // unpicked ones are then at most n / 8 refreshes behind
-        backend.pace.refresh(backend, now, options_);
-        const auto& members = snapshot.members;
-        for (std::size_t i = 0; i < std::min(others, members.size()); ++i) {
-            const auto at = refresh_cursor_.fetch_add(1, std::memory_order_relaxed) % members.size();
-            auto& other = *members[at].backend;
-            if (due(other.refresh_tick.load(std::memory_order_relaxed), now)) {
-                other.pace.refresh(other, now, options_);
-            }
-        }
-    }
-
-    /// A group that was found full, and where no place came free since, still is: but a limit within its slow
-    /// start may have risen.
-    static bool is_still_full(const Group<S>& group, Time now) noexcept {
-        return now.time_since_epoch().count() < group.no_place.until.load(std::memory_order_relaxed);
-    }
-
-    /// Nobody could take it. Once more after saying so, so that a release that comes between is either seen
-    /// here or sees the flag: both sides write, then read, all sequentially consistent.
-    [[gnu::noinline]] Found look_again(const Picker<S>& picker, const Group<S>& group,
-                                       const Criteria& criteria, Time now) {
-        if (!criteria.exclude.empty() || group.levels.empty()) return {};
-        const std::uint64_t count = places_.count();
-        places_.expect();
-        Time until = Time::max();
-        for (const auto& level : group.levels) {
-            for (const auto& candidate : level.candidates) {
-                if (picker.has_place(candidate)) return picker.find(group);
-                if (CandidateAccess::is_warming(candidate)) [[unlikely]]
-                    until = std::min(until, picker.next_rise(candidate));
-            }
-        }
-        // Said before any of it is known to be so by others: `full_since` is published last.
-        Duration wait{};
-        const Errc reason = why_nobody(group, criteria, now, wait);
-        group.no_place.until.store(until.time_since_epoch().count(), std::memory_order_relaxed);
-        group.no_place.rest_end.store((now + wait).time_since_epoch().count(), std::memory_order_relaxed);
-        group.no_place.reason.store(reason, std::memory_order_relaxed);
-        group.full_since.store(count, std::memory_order_release);
-        return {};
-    }
-
-    [[gnu::noinline]] Lease refused(const Group<S>& group, const Criteria& criteria,
-                                    Time now) const noexcept {
-        // A group known to be full says so without a look over thousands.
-        if (criteria.exclude.empty() && group.full_since.load(std::memory_order_acquire) == places_.count()) {
-            const Errc reason = group.no_place.reason.load(std::memory_order_relaxed);
-            if (reason != Errc::all_resting) return LeaseAccess::refused(reason);
-            const Duration end{group.no_place.rest_end.load(std::memory_order_relaxed)};
-            return LeaseAccess::refused(reason, std::max(Duration{1}, end - now.time_since_epoch()));
-        }
-        Duration wait{};
-        const Errc reason = why_nobody(group, criteria, now, wait);
-        return LeaseAccess::refused(reason, wait);
-    }
-
-    /// Another snapshot of the same fleet, with the recently used subsets only. One thread at a time; the
-    /// others do without. Waits for no writer: a picture that one publishes meanwhile is the better one.
-    [[gnu::noinline]] void make_room_for_subsets(const Snapshot<S>* full) noexcept {
-        if (making_room_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
-        try {
-            publication_.replace(full, subsets_.with_room(*full));
-        } catch (const std::bad_alloc&) {  // then the next one tries
-        }
-        making_room_.store(false, std::memory_order_release);
-    }
-
-    [[gnu::noinline]] void settle(Time now) noexcept {
-        write_quietly([&](Roster& roster, Time) { roster.settle(now); });
-        place_freed();  // by a rest that is over, which draws no picture
     }
 
     static constexpr std::uint64_t one_ended = word::one_completed - word::one_in_flight;
@@ -528,19 +322,19 @@ class Core final : public LeaseOwner {
         }
     }
 
-    const Options options_;
-    const std::uint64_t seed_;
-    [[no_unique_address]] Clock clock_;
-    Roster roster_;
-    Publication<Snapshot<S>> publication_;
+    // What choosing needs too stands in `Selection`.
+    using Base::clock_;
+    using Base::options_;
+    using Base::places_;
+    using Base::publication_;
+    using Base::roster_;
+    using Base::seed_;
+    using Base::subsets_;
+
     S strategy_;  // with the roster's mutex
-    Subsets<S> subsets_;
     Learner<Core> learner_{*this, options_, roster_};
     Tries<Core> tries_{*this, options_, Rng::mix(seed_ + 1)};
     Announcer announcer_;
-    std::atomic<std::size_t> refresh_cursor_{0};
-    std::atomic<bool> making_room_{false};
-    PlaceSignal places_;
     WaitingLine<Core> line_{*this, options_, places_};
 };
 
