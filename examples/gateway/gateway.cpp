@@ -129,7 +129,8 @@ void Gateway::stop(std::function<void()> drained) {
 }
 
 void Gateway::close() {
-    health_.stop();  // its timer would keep the loop running
+    health_.stop();  // its timer would keep the loop running, as would
+    balancer_.cancel_mirrored();
     server_->close();
     if (admin_server_) admin_server_->close();
 }
@@ -151,6 +152,7 @@ void Gateway::on_event(const fairlead::Event& event) {
     using Kind = fairlead::Event::Kind;
     if (event.kind == Kind::backend_added || event.kind == Kind::backend_updated ||
         event.kind == Kind::backend_removed) {
+        const std::lock_guard lock{models_mutex_};  // so that the last to look is the last to tell
         std::vector<std::string> models;
         for (const auto& backend : balancer_.snapshot()) models.push_back(backend.config.model_name);
         router_.set_models(models);

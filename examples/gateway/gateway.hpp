@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include <asio/io_context.hpp>
@@ -80,6 +81,7 @@ class Gateway {
     const bool many_threads_;
     Log* log_;
     ModelRouter router_;
+    std::mutex models_mutex_{};
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     RelayContext relay_context_;

@@ -165,3 +165,18 @@ TEST_CASE("a change to or from the single backend is for a restart, and changes 
     CHECK(running.balancer->snapshot().size() == 2);
     CHECK(count(running.events, Event::Kind::state_changed) == 0);
 }
+
+TEST_CASE("a backend that was wanted back before its drain was told is not removed") {
+    Running running{2};
+    Lease lease = running.balancer->select();
+    const std::string name = lease->name;
+    std::erase_if(running.after.backends, [&](const auto& backend) { return backend.name == name; });
+    running.go();
+    // The host hears of the drain's end before the reload's own callback does.
+    running.balancer->on_event([&](const Event& event) {
+        if (event.kind == Event::Kind::drained) static_cast<void>(running.balancer->enable(name));
+    });
+    running.balancer->report(std::move(lease), Outcome::success);
+    CHECK(running.balancer->snapshot().size() == 2);
+    CHECK(figures(*running.balancer, name).state == BackendState::healthy);
+}

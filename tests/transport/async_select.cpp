@@ -258,6 +258,48 @@ TEST_CASE("without a queue, a full fleet is an error at once") {
     CHECK(line.got[0].error == Errc::all_full);
 }
 
+TEST_CASE("a line that is full of one model's requests refuses no other model's") {
+    auto backends = fleet(2, 1);
+    backends[0].model_name = "a";
+    backends[1].model_name = "b";
+    Options options = Line::seeded();
+    options.queue_limit = 1;
+    Line line{backends, options};
+    Lease a = line.balancer.select({.model = "a"});
+    line.wait(0, {.model = "a"});
+    line.wait(1, {.model = "b"});
+    REQUIRE(line.order() == std::vector{1});
+    CHECK(line.got[0].backend == "b1");
+    line.wait(2, {.model = "b"});
+    CHECK(line.got.back().error == Errc::queue_full);
+    line.wait(3, {.model = "a"});
+    CHECK(line.got.back().error == Errc::queue_full);
+}
+
+TEST_CASE("a place given back while a note says full wakes who began to wait meanwhile") {
+    // One place, two threads that take it and wait for it by turns: whoever is refused waits, and the other's
+    // release must find it. Lost once, the test would not end.
+    constexpr int rounds = 20'000;
+    Options options;
+    options.seed = 1;
+    Balancer<RoundRobin> balancer{fleet(1, 1), options};
+    asio::thread_pool pool{2};
+    std::atomic<int> served{0};
+    const auto run = [&] {
+        for (int i = 0; i < rounds; ++i) {
+            static_cast<void>(balancer.select());  // leaves the note, and gives back what it got
+            auto place = balancer.async_select(asio::use_future);
+            Lease lease = place.get();
+            served.fetch_add(1, std::memory_order_relaxed);
+            balancer.report(std::move(lease), Outcome::success);
+        }
+    };
+    std::thread other{run};
+    run();
+    other.join();
+    CHECK(served == 2 * rounds);
+}
+
 TEST_CASE("a wait completes by a timer of its own: when a rest is over, or its time") {
     // With the real clock, because only here a timer is looked at.
     for (const auto& [rest, patience] :

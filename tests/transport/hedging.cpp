@@ -156,6 +156,30 @@ TEST_CASE("no hedge without a budget, without an elsewhere, or where the request
     }
 }
 
+TEST_CASE("a hedge that finds no place costs the request no further try") {
+    Options options = Hedging::with_hedges();
+    options.max_retries = 1;
+    Hedging h{options, 2};
+    REQUIRE_FALSE(h.balancer.update("b0", [](BackendConfig& config) { config.max_connections = 1; }));
+    REQUIRE_FALSE(h.balancer.update("b1", [](BackendConfig& config) { config.max_connections = 1; }));
+    Lease other = h.balancer.select();
+    h.begin();
+    asio::steady_timer later{h.io, 100ms};  // the hedge's own is over by then
+    bool is_over = false;
+    later.async_wait([&](std::error_code) { is_over = true; });
+    h.io.restart();
+    while (!is_over) h.io.run_one();
+    REQUIRE(h.script().asked.size() == 1);
+    h.balancer.report(std::move(other), Outcome::success);
+    h.script().complete(h.script().asked[0], {.status = 500});
+    h.io.restart();
+    h.io.poll();
+    REQUIRE(h.script().asked.size() == 2);
+    h.script().complete(h.script().asked[1], {.status = 200});
+    h.finish();
+    CHECK(h.statuses == std::vector{200});
+}
+
 TEST_CASE("cancelling a hedged request cancels both tries") {
     Hedging h;
     asio::cancellation_signal signal;
@@ -213,4 +237,39 @@ TEST_CASE("a mirror gets its share of copies, never serves, and neither delays n
     REQUIRE_FALSE(balancer.disable("b0"));
     REQUIRE_FALSE(balancer.disable("b1"));
     CHECK(balancer.select().error() == Errc::all_disabled);
+}
+
+TEST_CASE("copies do not outlive the balancer, and can be given up") {
+    asio::io_context io;
+    Options options;
+    options.seed = 1;
+    options.mirror_share = 1;
+    auto backends = fleet(1);
+    backends.push_back({.name = "mirror", .url = "http://m"});
+    backends.back().mirror = true;
+    ScriptedTransport<> transport{io};
+    transport.script().answer = [](const std::string& name) {
+        return name == "mirror" ? std::nullopt : std::optional{Answer{}};
+    };
+    auto balancer = std::make_unique<Balancer<RoundRobin, ScriptedTransport<>>>(backends, options, transport);
+    const auto begin = [&] {
+        balancer->async_send("x", [](std::error_code, const Answer&) {});
+        io.restart();
+        io.poll();
+    };
+    begin();
+    CHECK(figures(*balancer, "mirror").in_flight == 1);
+    balancer->cancel_mirrored();
+    CHECK(figures(*balancer, "mirror").outcomes[Outcome::cancelled] == 1);
+    io.restart();
+    io.poll();
+    CHECK(transport.script().cancelled == 1);
+    CHECK(figures(*balancer, "mirror").in_flight == 0);
+
+    begin();
+    REQUIRE(transport.script().pending.size() == 1);
+    balancer.reset();  // the copy's answer then finds nobody: the sanitizers are the judges
+    io.restart();
+    io.poll();
+    CHECK(transport.script().cancelled == 2);
 }

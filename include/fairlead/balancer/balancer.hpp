@@ -223,6 +223,10 @@ class Balancer {
         });
     }
 
+    /// Gives up the copies that are on their way to mirrors (`Options::mirror_share`), which nobody waits
+    /// for: for a host that wants its loop to run dry. They are reported as cancelled.
+    void cancel_mirrored() { core_.copies()->cancel(false); }
+
     // --- what is known -----------------------------------------------------------------------------------
 
     /// Every backend's config, state and figures, by name. O(backends); takes the writers' mutex.

@@ -57,6 +57,10 @@ class FleetChange {
     }
 
     bool contains(std::string_view name) const { return roster_.find(name) != nullptr; }
+    bool is_draining(std::string_view name) const {
+        const auto backend = roster_.find(name);
+        return backend && backend->duty == detail::Duty::draining;
+    }
 
   private:
     detail::Roster& roster_;

@@ -82,7 +82,11 @@ ReloadReport reload(Balancer& balancer, Health& health, const Settings& before, 
         for (const auto& backend : before.backends) {
             if (detail::find_backend(after, backend.name) != nullptr) continue;
             const auto gone = [&balancer, name = backend.name](std::error_code error) {
-                if (!error) static_cast<void>(balancer.remove(name));
+                if (error) return;
+                balancer.change([&](FleetChange& now) {
+                    // Unless somebody wants it back since.
+                    if (now.is_draining(name)) static_cast<void>(now.remove(name));
+                });
             };
             if (!fleet.drain(backend.name, gone)) report.draining.push_back(backend.name);
         }

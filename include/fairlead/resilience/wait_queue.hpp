@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -51,8 +53,14 @@ class WaitQueue {
     bool push(Ticket ticket, std::string kind, int priority, Deadline until, std::size_t limit) {
         if (size_ >= limit) return false;
         const Order order{priority, ++arrivals_};
-        auto& line = lines_[kind];
-        line.entries.emplace(order, Entry{std::move(ticket), std::move(kind), order, until});
+        Line& line = lines_[kind];
+        const bool is_front = line.empty() || order < line.begin()->first;
+        if (is_front) {
+            // Nothing is changed yet should memory run out here.
+            fronts_.emplace(order, &line);
+            if (!line.empty()) fronts_.erase(line.begin()->first);
+        }
+        line.emplace(order, Entry{std::move(ticket), std::move(kind), order, until});
         ++size_;
         earliest_ = std::min(earliest_, until.at);
         return true;
@@ -60,38 +68,35 @@ class WaitQueue {
 
     std::size_t size() const noexcept { return size_; }
 
+    /// Whether anybody waits for this.
+    bool waits(const std::string& kind) const noexcept { return lines_.contains(kind); }
+
     /// A look from the front begins: no kind is skipped.
-    void begin_pass() noexcept { ++pass_; }
+    void begin_pass() noexcept { looked_at_ = before_all; }
 
     /// The first of all kinds that are not skipped in this pass; nullptr when there is none.
     const Entry* first() const noexcept {
-        const Entry* best = nullptr;
-        for (const auto& [kind, line] : lines_) {
-            if (line.skipped_in == pass_ || line.entries.empty()) continue;
-            const Entry& front = line.entries.begin()->second;
-            if (best == nullptr || front.order < best->order) best = &front;
-        }
-        return best;
+        const auto front = fronts_.upper_bound(looked_at_);
+        return front == fronts_.end() ? nullptr : &front->second->begin()->second;
     }
 
-    /// There is no place for this kind in this pass.
+    /// There is no place for this kind in this pass: what comes before its first was looked at, too.
     void skip(const std::string& kind) noexcept {
-        if (const auto it = lines_.find(kind); it != lines_.end()) it->second.skipped_in = pass_;
+        if (const auto line = lines_.find(kind); line != lines_.end())
+            looked_at_ = line->second.begin()->first;
     }
 
     /// Takes it out. False when it is not there any more: served, cancelled or too late.
     bool remove(const std::string& kind, const Ticket& ticket) noexcept {
         const auto line = lines_.find(kind);
         if (line == lines_.end()) return false;
-        auto& entries = line->second.entries;
-        for (auto it = entries.begin(); it != entries.end(); ++it) {
-            if (!(it->second.ticket == ticket)) continue;
-            entries.erase(it);
-            --size_;
-            if (entries.empty()) lines_.erase(line);
-            return true;
-        }
-        return false;
+        Line& entries = line->second;
+        const auto it = std::find_if(entries.begin(), entries.end(),
+                                     [&](const auto& each) { return each.second.ticket == ticket; });
+        if (it == entries.end()) return false;
+        erase(entries, it);
+        if (entries.empty()) lines_.erase(line);
+        return true;
     }
 
     /// Takes out all whose time is up. O(1) when there are none. Throws std::bad_alloc.
@@ -100,12 +105,11 @@ class WaitQueue {
         if (now < earliest_) return late;
         earliest_ = Time::max();
         for (auto line = lines_.begin(); line != lines_.end();) {
-            auto& entries = line->second.entries;
+            Line& entries = line->second;
             for (auto it = entries.begin(); it != entries.end();) {
                 if (it->second.until.passed(now)) {
-                    late.push_back(std::move(it->second.ticket));
-                    it = entries.erase(it);
-                    --size_;
+                    late.push_back(it->second.ticket);
+                    it = erase(entries, it);
                 } else {
                     earliest_ = std::min(earliest_, it->second.until.at);
                     ++it;
@@ -133,10 +137,21 @@ class WaitQueue {
     }
 
   private:
-    struct Line {
-        std::map<Order, Entry> entries;
-        std::uint64_t skipped_in = 0;
-    };
+    using Line = std::map<Order, Entry>;  // of one kind; never empty while it is in `lines_`
+    static constexpr Order before_all{std::numeric_limits<int>::min(), 0};
+
+    /// Keeps `fronts_`: a node is moved, so that nothing can fail.
+    typename Line::iterator erase(Line& line, typename Line::iterator entry) noexcept {
+        const bool is_front = entry == line.begin();
+        auto front = is_front ? fronts_.extract(entry->first) : typename Fronts::node_type{};
+        const auto next = line.erase(entry);
+        --size_;
+        if (is_front && !line.empty()) {
+            front.key() = line.begin()->first;
+            fronts_.insert(std::move(front));
+        }
+        return next;
+    }
 
     // Because answers of language models take seconds: a shorter memory would see none between two.
     static constexpr double memory_seconds = 10.0;
@@ -146,10 +161,13 @@ class WaitQueue {
         return recent_ * std::exp(-std::max(0.0, passed) / memory_seconds);
     }
 
-    std::unordered_map<std::string, Line> lines_;
+    using Fronts = std::map<Order, Line*>;
+
+    std::unordered_map<std::string, Line> lines_;  // whose elements stay where they are
+    Fronts fronts_;                                // the first of each line, in order
+    Order looked_at_ = before_all;                 // in this pass, up to here
     std::size_t size_ = 0;
     std::uint64_t arrivals_ = 0;
-    std::uint64_t pass_ = 0;
     Time earliest_ = Time::max();
     double recent_ = 0.0;  // places that came free, fading
     Time last_{};

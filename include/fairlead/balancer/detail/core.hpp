@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/announcer.hpp>
+#include <fairlead/balancer/detail/copies.hpp>
 #include <fairlead/balancer/detail/learner.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
@@ -47,7 +48,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
-    ~Core() = default;
+    ~Core() { copies_->cancel(true); }
 
     const Options& options() const noexcept { return options_; }
     const Clock& clock() const noexcept { return clock_; }
@@ -130,6 +131,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     Tries<Core>& tries() noexcept { return tries_; }
     const Tries<Core>& tries() const noexcept { return tries_; }
+    const std::shared_ptr<Copies<Core>>& copies() const noexcept { return copies_; }
     WaitingLine<Core>& line() noexcept { return line_; }
     const WaitingLine<Core>& line() const noexcept { return line_; }
 
@@ -336,6 +338,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     Tries<Core> tries_{*this, options_, Rng::mix(seed_ + 1)};
     Announcer announcer_;
     WaitingLine<Core> line_{*this, options_, places_};
+    std::shared_ptr<Copies<Core>> copies_ = std::make_shared<Copies<Core>>(*this);
 };
 
 }  // namespace fairlead::detail

@@ -114,8 +114,9 @@ class Exchange {
         tried_.push_back(backend.name);
         ask();
         Lease lease = core_.select(now_asked_);
-        if (lease && !core_.tries().take(backend.name, "hedge")) return {};
-        return lease;
+        if (lease && core_.tries().take(backend.name, "hedge")) return lease;
+        tried_.pop_back();  // there is none, so it costs no further try
+        return {};
     }
 
   private:

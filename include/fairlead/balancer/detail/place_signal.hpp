@@ -43,7 +43,9 @@ class PlaceSignal {
             flags_.fetch_and(~full_group, std::memory_order_seq_cst);
             count_.fetch_add(1, std::memory_order_seq_cst);
         }
-        return (flags & waiters) != 0;
+        // Read again: one that began to wait meanwhile may have been refused by the note of a full group,
+        // which stood until the count was raised. Whoever waits after that looks past the note.
+        return (flags_.load(std::memory_order_seq_cst) & waiters) != 0;
     }
 
   private:

@@ -72,21 +72,15 @@ class WaitingLine {
         waiter->since_ = now;
         const Deadline until = request.deadline.or_earlier(Deadline::in(options_.queue_timeout, now));
         bool joined = false;
-        bool tell = false;
-        Duration wait{};
+        bool is_first = false;
         {
             const std::lock_guard lock{mutex_};
             joined = queue_.push({waiter, request.deadline}, waiter->kind_, request.priority, until,
                                  options_.queue_limit);
+            is_first = !joined && !queue_.waits(waiter->kind_);
             size_changed();
-            if (!joined) {
-                ++figures_.overflowed;
-                tell = !std::exchange(overflowing_, true);
-                wait = queue_.expected_wait(now);
-            }
         }
-        if (tell) core_.tell({.kind = Event::Kind::queue_overflow});
-        if (!joined) return waiter->served(LeaseAccess::refused(Errc::queue_full, wait));
+        if (!joined) return waiter->served(without_room(*waiter, is_first));
         if (until.is_set()) waiter->look_by(until.at);
         serve();
     }
@@ -135,6 +129,25 @@ class WaitingLine {
 
         bool operator==(const Ticket& other) const noexcept { return waiter == other.waiter; }
     };
+
+    /// The line is full. Those in it may all wait for something else: then a place that is free is given.
+    Lease without_room(const Waiter& waiter, bool is_first) {
+        if (is_first) {
+            Lease lease = core_.select(waiter.criteria());
+            if (lease || !is_worth_it(lease.error())) return lease;
+        }
+        const Time now = core_.clock().now();
+        bool tell = false;
+        Duration wait{};
+        {
+            const std::lock_guard lock{mutex_};
+            ++figures_.overflowed;
+            tell = !std::exchange(overflowing_, true);
+            wait = queue_.expected_wait(now);
+        }
+        if (tell) core_.tell({.kind = Event::Kind::queue_overflow});
+        return LeaseAccess::refused(Errc::queue_full, wait);
+    }
 
     static std::string kind_of(const Criteria& criteria) {
         std::string kind{criteria.model};

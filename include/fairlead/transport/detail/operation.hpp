@@ -215,7 +215,10 @@ class Operation : public std::enable_shared_from_this<Derived> {
 
     void placed(Lease lease) {
         waiter_.reset();
-        if (is_cancelled_) return derived().give_up(Errc::cancelled, {}, Where::executor);
+        if (is_cancelled_) {
+            lease = Lease{};  // before the handler runs, which may be the end of the balancer
+            return derived().give_up(Errc::cancelled, {}, Where::executor);
+        }
         act(exchange_.placed(std::move(lease)), Where::executor);
     }
 

@@ -59,6 +59,7 @@ class PlaceWaiter final : public Waiter, public std::enable_shared_from_this<Pla
     }
 
     void woken() {
+        if (is_served_) return;  // the balancer may be gone: cancelling does not call off what has expired
         next_ = Time::max();
         core_.look();  // serves, or asks to look again
         // The end of its time stands, whatever comes before it; past it, a clock that stands still (a test's)
