@@ -14,6 +14,39 @@ let totals = [];             // the history of all requests: [ms, completed]
 let choosing = false;        // a strategy is chosen but not set yet: the figures leave it alone
 let attempt = 0;             // which connection is the present one; older ones do nothing any more
 
+// --- the operator's language: Chinese where the browser, or ?lang=zh, asks for it
+
+const chinese = {
+  "connecting": "连接中", "not connected": "未连接", "live": "实时", "connection lost, trying again": "连接已断开，正在重试",
+  "Forget key": "清除密钥", "Admin key": "管理密钥", "Open": "打开", "The key is forgotten.": "密钥已清除。",
+  "Refused: ": "被拒绝：", "This gateway asks for its admin key.": "此网关需要管理密钥。",
+  "a key holds no control characters.": "密钥不能包含控制字符。",
+  "Requests/s": "每秒请求", "Requests": "请求数", "Success": "成功率", "Mean response": "平均响应", "In service": "可用后端",
+  "Strategy": "策略", "Another strategy": "选择策略", "Set the strategy": "设置策略", "Set": "设置",
+  "Backend": "后端", "State": "状态", "Share": "占比", "In flight": "进行中", "Latency": "延迟", "Errors": "错误",
+  "Weight": "权重", "Actions": "操作", "Enable": "启用", "Disable": "禁用", "Drain": "排空",
+  "healthy": "健康", "on trial": "试用中", "resting": "休息中", "unhealthy": "不健康", "draining": "排空中",
+  "disabled": "已禁用", "of ": "共 ", " of ": " / ", " in all": " 次累计", "Weight of ": "权重：",
+  "Set the weight of ": "设置权重：", "Latency of the last minute, now ": "最近一分钟的延迟，当前 ", "done": "完成",
+  "The gateway does not answer; nothing is known of the change.": "网关没有应答；修改是否生效未知。"
+};
+const wanted = new URLSearchParams(location.search).get("lang") || navigator.language || "en";
+const words = wanted.toLowerCase().startsWith("zh") ? chinese : {};
+const say = (text) => words[text] || text;
+
+// What stands in the page already.
+if (words === chinese) {
+  document.documentElement.lang = "zh";
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (words[text.data.trim()]) text.data = words[text.data.trim()];
+  }
+  for (const element of document.querySelectorAll("[aria-label]")) {
+    element.setAttribute("aria-label", say(element.getAttribute("aria-label")));
+  }
+}
+
 // --- the key, for as long as the tab lives
 
 const keyName = "fairlead-admin-key";
@@ -26,16 +59,16 @@ function withKey(headers) {
   return headers;
 }
 
-function askForKey(why) {
+function askForKey(why, isRefusal = false) {
   attempt += 1;
   sessionStorage.removeItem(keyName);
   byId("board").hidden = byId("forget").hidden = byId("mode").hidden = true;
   byId("why").textContent = why;
-  byId("why").className = why.startsWith("Refused") ? "alert" : "";
+  byId("why").className = isRefusal ? "alert" : "";
   byId("ask").hidden = false;
   byId("key").value = "";
   byId("key").focus();
-  showLink("not connected", "");
+  showLink(say("not connected"), "");
 }
 
 byId("ask").addEventListener("submit", (event) => {
@@ -44,7 +77,7 @@ byId("ask").addEventListener("submit", (event) => {
   byId("ask").hidden = true;
   connect();
 });
-byId("forget").addEventListener("click", () => askForKey("The key is forgotten."));
+byId("forget").addEventListener("click", () => askForKey(say("The key is forgotten.")));
 
 // --- the stream of snapshots. EventSource cannot send the key; fetch can.
 
@@ -65,8 +98,9 @@ async function connect() {
     if (answer.status === 401 || answer.status === 403) {
       const detail = await detailOf(answer);
       if (mine !== attempt) return;
-      if (answer.status === 401) askForKey(storedKey() ? "Refused: " + detail : "This gateway asks for its admin key.");
-      else showLink(detail, "bad");
+      if (answer.status !== 401) showLink(detail, "bad");
+      else if (storedKey()) askForKey(say("Refused: ") + detail, true);
+      else askForKey(say("This gateway asks for its admin key."));
       return;
     }
     if (!answer.ok) throw new Error(await detailOf(answer));
@@ -87,7 +121,7 @@ async function connect() {
     }
   } catch (error) {
     if (error instanceof TypeError && mine === attempt && /header|ByteString/i.test(error.message)) {
-      askForKey("Refused: a key holds no control characters.");
+      askForKey(say("Refused: ") + say("a key holds no control characters."), true);
       return;
     }
     // Whatever else it was, the next try will tell.
@@ -95,7 +129,7 @@ async function connect() {
     clearTimeout(watch);
   }
   if (mine !== attempt) return;
-  showLink("connection lost, trying again", "bad");
+  showLink(say("connection lost, trying again"), "bad");
   setTimeout(() => { if (mine === attempt) connect(); }, pause);
 }
 
@@ -118,7 +152,7 @@ function setText(element, text) {
 
 function show(snapshot) {
   const status = snapshot.status.data, strategy = snapshot.strategy.data, overall = status.overall_statistics;
-  showLink("live", "good");
+  showLink(say("live"), "good");
   byId("board").hidden = false;
   byId("forget").hidden = !storedKey();
   byId("mode").hidden = false;
@@ -134,7 +168,7 @@ function show(snapshot) {
   setText(byId("requests"), count(overall.total_requests));
   setText(byId("success"), overall.total_requests ? percent(overall.success_rate, 1) : "–");
   setText(byId("mean"), seconds(overall.average_response_time));
-  setText(byId("healthy"), status.healthy_backends + " of " + status.total_backends);
+  setText(byId("healthy"), status.healthy_backends + say(" of ") + status.total_backends);
   showStrategies(strategy);
 
   const backends = Object.entries(snapshot.backends.data.backends);
@@ -175,7 +209,7 @@ function make(tag, properties = {}, ...children) {
 }
 function makeCell(label, className, ...children) {
   const cell = make("td", { className }, ...children);
-  cell.dataset.label = label;
+  cell.dataset.label = say(label);
   return cell;
 }
 function makeSvg(tag, attributes) {
@@ -196,13 +230,13 @@ function makeRow(name) {
   const latency = make("span");
   const errors = make("span"), failed = make("small"), requests = make("span");
   const weight = make("input", { type: "number", min: 1, max: 65535, required: true });
-  weight.setAttribute("aria-label", "Weight of " + name);
-  const set = make("button", { type: "submit", textContent: "Set" });
-  set.setAttribute("aria-label", "Set the weight of " + name);
+  weight.setAttribute("aria-label", say("Weight of ") + name);
+  const set = make("button", { type: "submit", textContent: say("Set") });
+  set.setAttribute("aria-label", say("Set the weight of ") + name);
   const form = make("form", { className: "weight" }, weight, set);
   const buttons = {};
   for (const action of ["enable", "disable", "drain"]) {
-    const button = make("button", { type: "button", textContent: action[0].toUpperCase() + action.slice(1) });
+    const button = make("button", { type: "button", textContent: say(action[0].toUpperCase() + action.slice(1)) });
     button.dataset.action = action;
     button.setAttribute("aria-label", button.textContent + " " + name);
     button.addEventListener("click", () => {
@@ -259,13 +293,13 @@ function makeRow(name) {
       (96 - (means.length - 1 - i) * 96 / (windowLength - 1)).toFixed(1) + "," + (22 - 20 * mean / top).toFixed(1)).join(" "));
     const text = means.length ? seconds(means[means.length - 1]) : "–";
     setText(latency, text);
-    spark.setAttribute("aria-label", "Latency of the last minute, now " + text);
+    spark.setAttribute("aria-label", say("Latency of the last minute, now ") + text);
   };
   const show = ({ config, metrics }, all) => {
     const [word, kind] = states[metrics.state] || [metrics.state, ""];
     setText(url, config.url);
     setText(model, config.model_name);
-    setText(state, word);
+    setText(state, say(word));
     state.className = "badge " + kind;
     element.dataset.state = metrics.state;
     setText(error, metrics.consecutive_failures > 0 || kind === "bad" ? metrics.last_error || "" : "");
@@ -273,10 +307,10 @@ function makeRow(name) {
     setText(share, percent(ended, all));
     fill.style.width = (all > 0 ? 100 * ended / all : 0) + "%";
     setText(inFlight, count(metrics.active_connections));
-    setText(limit, "of " + count(config.max_connections));
+    setText(limit, say("of ") + count(config.max_connections));
     showLatency();
     setText(errors, percent(bad, ended));
-    setText(failed, count(metrics.failed_requests) + " in all");
+    setText(failed, count(metrics.failed_requests) + say(" in all"));
     setText(requests, count(metrics.total_requests));
     if (!edited) weight.value = config.weight;
     const off = metrics.state === "disabled", draining = metrics.state === "draining";
@@ -294,12 +328,12 @@ async function call(method, path, body) {
   try {
     const headers = withKey(body ? { "Content-Type": "application/json" } : {});
     const answer = await fetch(api + path, { method, headers, body: body ? JSON.stringify(body) : undefined });
-    if (answer.status === 401) return askForKey("Refused: " + await detailOf(answer));
+    if (answer.status === 401) return askForKey(say("Refused: ") + await detailOf(answer), true);
     notice.className = answer.ok ? "" : "alert";
-    notice.textContent = answer.ok ? (await answer.json()).message || "done" : await detailOf(answer);
+    notice.textContent = answer.ok ? (await answer.json()).message || say("done") : await detailOf(answer);
   } catch {
     notice.className = "alert";
-    notice.textContent = "The gateway does not answer; nothing is known of the change.";
+    notice.textContent = say("The gateway does not answer; nothing is known of the change.");
   }
 }
 

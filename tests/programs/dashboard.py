@@ -152,8 +152,25 @@ def without_a_key(browser):
     held("without a key this machine is not asked for one")
 
 
+def in_chinese(browser):
+    browser.open(OPEN + "/dashboard?lang=zh")
+    browser.until("two backends", "return document.querySelectorAll('#backends tr').length === 2")
+    browser.until("it is live", "return document.getElementById('link').textContent === '实时'")
+    assert browser.run("return document.querySelector('#backends [data-action=drain]').textContent") == "排空"
+    rest = browser.run("""const texts = document.createTreeWalker(document.getElementById('totals'), NodeFilter.SHOW_TEXT);
+        const english = [];
+        while (texts.nextNode()) {
+          const text = texts.currentNode.data.trim();
+          if (/^[A-Z][a-z]/.test(text) && texts.currentNode.parentNode.tagName !== 'OPTION') english.push(text);
+        }
+        return english;""")
+    assert rest == [], rest
+    held("it speaks Chinese where that is asked for")
+
+
 with Browser(DRIVER, CHROMIUM, PROFILE) as chromium:
     without_a_key(chromium)
+    in_chinese(chromium)
     with_a_key(chromium)
     os.kill(int(PID), signal.SIGSTOP)
     chromium.until("the silence", LOST)
