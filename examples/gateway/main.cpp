@@ -46,22 +46,23 @@ std::optional<fairlead::Settings> read_settings(const fairlead::SettingsSources&
 /// came.
 void serve(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
     asio::io_context io{static_cast<int>(options.threads)};
-    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
-    gateway.listen(options.listen);
-    if (!options.admin_listen.empty()) gateway.listen_admin(options.admin_listen);
-    const auto language = fairlead::language_from_environment();
-    log.message(gateway::listening(gateway.url()));
-    log.message(gateway::admin_at(gateway.admin_url(), language));
-    if (const auto notice = gateway.admin().notice(); !notice.empty()) log.message(notice);
-
     const auto control = asio::make_strand(io);
+    // Before anybody is told that it runs: whoever reads that may tell it to stop at once.
     asio::signal_set signals{control, SIGINT, SIGTERM};
-    asio::steady_timer grace{control};
+    const auto language = fairlead::language_from_environment();
+    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
     gateway::Reloader reloader{
         control,  sources_of(options),
         settings, [&gateway](const auto& before, const auto& after) { return gateway.reload(before, after); },
         log,      language};
     reloader.start();
+    gateway.listen(options.listen);
+    if (!options.admin_listen.empty()) gateway.listen_admin(options.admin_listen);
+    log.message(gateway::listening(gateway.url()));
+    log.message(gateway::admin_at(gateway.admin_url(), language));
+    if (const auto notice = gateway.admin().notice(); !notice.empty()) log.message(notice);
+
+    asio::steady_timer grace{control};
     // Nothing is stopped by force: when all of this is closed, the loop has nothing left to wait for.
     const auto leave = [&] {
         gateway.close();

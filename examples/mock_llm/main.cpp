@@ -50,9 +50,10 @@ int main(int argc, char** argv) {
     try {
         asio::io_context io{1};
         mock_llm::MockLlm server{io.get_executor(), options};
-        std::cout << "listening on " << server.url() << std::endl;
+        // Before anybody is told that it runs: whoever reads that may tell it to stop at once.
         asio::signal_set signals{io, SIGINT, SIGTERM};
         signals.async_wait([&](std::error_code, int) { server.stop(); });
+        std::cout << "listening on " << server.url() << std::endl;
         io.run();
     } catch (const std::exception& error) {
         std::cerr << "fairlead-mock-llm: " << error.what() << '\n';

@@ -80,14 +80,20 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
             learner_.decide_trial(lease, true);
     }
 
-    void report(Lease&& lease, const Outcome& outcome) noexcept {
+    [[gnu::always_inline]] void report(Lease&& lease, const Outcome& outcome) noexcept {
         auto* backend = LeaseAccess::backend(lease);
         if (backend == nullptr) return;
-        if (LeaseAccess::plain(lease) && outcome.kind == Outcome::success &&
-            (outcome.prompt_tokens | outcome.completion_tokens) == 0) {
-            // Sequentially consistent, as in `release`.
-            return released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+        if (!LeaseAccess::plain(lease) || outcome.kind != Outcome::success ||
+            (outcome.prompt_tokens | outcome.completion_tokens) != 0) {
+            return report_balanced(lease, *backend, outcome);
         }
+        // Sequentially consistent, as in `release`.
+        released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+    }
+
+    /// As `report`, of a lease that has more to give back than its place.
+    [[gnu::noinline]] void report_balanced(Lease& lease, LiveBackend& of, const Outcome& outcome) noexcept {
+        auto* const backend = &of;
         const Time now = options_.timing ? clock_.now() : Time{};
         // Everything that touches the backend comes before the add that releases it: after that it may be
         // gone.
