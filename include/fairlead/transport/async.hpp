@@ -12,8 +12,8 @@
 //
 // When all that match are full or resting, the calls wait in line (`Options::queue_limit`, `queue_timeout`,
 // `RequestOptions::priority` and `deadline`), first come first served. What waits is held by the balancer:
-// its executor's context must outlive the balancer. And the balancer must outlive its calls, which hold leases:
-// let the loop run dry, or cancel them, before it goes.
+// its executor's context must outlive the balancer. And the balancer must outlive its calls, which hold
+// leases: let the loop run dry, or cancel them, before it goes.
 #pragma once
 
 #include <memory>
