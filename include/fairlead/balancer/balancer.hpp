@@ -100,6 +100,7 @@ class Balancer {
 
     /// The request ended: frees the connection and tells how it went. A lease that is not true is ignored.
     void report(Lease&& lease, const Outcome& outcome) noexcept { core_.report(std::move(lease), outcome); }
+    void report(Lease&& lease, Outcome::Kind kind) noexcept { core_.report(std::move(lease), kind); }
 
     /// The whole exchange: select, send, report, and again elsewhere where `Options` and the outcome allow
     /// it. Returns the last response that came, whatever its status. Throws `std::system_error` with an

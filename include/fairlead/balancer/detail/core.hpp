@@ -81,14 +81,16 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     }
 
     [[gnu::always_inline]] void report(Lease&& lease, const Outcome& outcome) noexcept {
-        auto* backend = LeaseAccess::backend(lease);
-        if (backend == nullptr) return;
-        if (!LeaseAccess::plain(lease) || outcome.kind != Outcome::success ||
-            (outcome.prompt_tokens | outcome.completion_tokens) != 0) {
-            return report_balanced(lease, *backend, outcome);
-        }
-        // Sequentially consistent, as in `release`.
-        released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+        if ((outcome.prompt_tokens | outcome.completion_tokens) == 0 && gives_back(lease, outcome.kind))
+            return;
+        if (auto* backend = LeaseAccess::backend(lease)) report_balanced(lease, *backend, outcome);
+    }
+
+    /// As `report`, where there is no more to say: an outcome is only made where more than a place is given
+    /// back.
+    [[gnu::always_inline]] void report(Lease&& lease, Outcome::Kind kind) noexcept {
+        if (gives_back(lease, kind)) return;
+        if (auto* backend = LeaseAccess::backend(lease)) report_balanced(lease, *backend, Outcome{kind});
     }
 
     /// As `report`, of a lease that has more to give back than its place.
@@ -263,6 +265,16 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         backend.first_byte_times.add(wait);
         backend.first_byte_sum.fetch_add(static_cast<std::uint64_t>(std::max(wait, Duration::zero()).count()),
                                          std::memory_order_relaxed);
+    }
+
+    /// A success of a plain lease has only its place to give back, and does. False for all others.
+    [[gnu::always_inline]] bool gives_back(Lease& lease, Outcome::Kind kind) noexcept {
+        if (!LeaseAccess::plain(lease) || kind != Outcome::success) return false;
+        auto* const backend = LeaseAccess::backend(lease);
+        if (backend == nullptr) return true;
+        // Sequentially consistent, as in `release`.
+        released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+        return true;
     }
 
     static constexpr std::uint64_t one_ended = word::one_completed - word::one_in_flight;
