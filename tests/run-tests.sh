@@ -64,11 +64,10 @@ programs_run=0
 cases_run=0
 
 # configuration NAME C++COMPILER CCOMPILER FLAGS SANITIZERS: builds and runs every test. That of g++ compiles each
-# file by itself, the others join files, which halves what they take; the plain ones compile each header alone, too.
+# file, and each header, by itself; the others join files, which halves what they take.
 configuration() {
-    local headers=ON joined=ON
-    if [ -n "$5" ]; then headers=OFF; fi
-    if [ "$1" = gcc ]; then joined=OFF; fi
+    local headers=OFF joined=ON
+    if [ "$1" = gcc ]; then headers=ON joined=OFF; fi
     local name=$1 build=build/tests-$1 log=build/tests-$1.log
     say "$name: $2 $4${5:+ -fsanitize=$5}"
     if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \
