@@ -34,7 +34,7 @@ class Selection {
     Selection(const Selection&) = delete;
     Selection& operator=(const Selection&) = delete;
 
-    [[gnu::always_inline]] Lease select(const Criteria& criteria) noexcept {
+    Lease select(const Criteria& criteria) noexcept {
         auto* lane = publication_.read();
         if (lane == nullptr) [[unlikely]]
             return LeaseAccess::refused(Errc::out_of_memory);
