@@ -9,6 +9,7 @@
 #include <fairlead/model/criteria.hpp>                   // what a request asks for
 #include <fairlead/model/error.hpp>                      // every way to fail
 #include <fairlead/model/event.hpp>                      // what a host logs
+#include <fairlead/model/load_report.hpp>                // what an engine says of its load
 #include <fairlead/model/options.hpp>                    // every knob
 #include <fairlead/model/outcome.hpp>                    // how a request went
 #include <fairlead/model/settings.hpp>                   // what settings come to

@@ -1,0 +1,33 @@
+// What an engine says of its own load.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <fairlead/model/time.hpp>
+
+namespace fairlead {
+
+/// What an engine says of its own load at one moment: made by `LoadMonitor` and `read_orca`, or by a host
+/// that knows by itself. A plain value. What the engine did not say is unset, which is never the same as 0:
+/// an unknown taken for 0 would look idle, and draw everything to it.
+struct LoadReport {
+    std::optional<double> running{};         ///< requests that it works on
+    std::optional<double> waiting{};         ///< requests in its queue
+    std::optional<double> waiting_tokens{};  ///< prompt tokens of those in its queue that must be computed
+    std::optional<double> cache_use{};       ///< share of its key-value cache in use, 0 to 1
+
+    std::optional<std::uint64_t> cache_blocks{};  ///< blocks that its cache holds
+    std::optional<std::uint32_t> block_tokens{};  ///< tokens to a block
+
+    Time at{};  ///< when it was so, by the balancer's clock
+
+    bool operator==(const LoadReport&) const = default;
+
+    /// Whether it says anything at all.
+    bool says_something() const noexcept {
+        return running || waiting || waiting_tokens || cache_use || cache_blocks || block_tokens;
+    }
+};
+
+}  // namespace fairlead
