@@ -13,7 +13,9 @@
 #include <fairlead/model/options.hpp>                    // every knob
 #include <fairlead/model/outcome.hpp>                    // how a request went
 #include <fairlead/model/settings.hpp>                   // what settings come to
+#include <fairlead/resilience/engine_metrics.hpp>        // reads an engine's load
 #include <fairlead/resilience/health_monitor.hpp>        // probes on a loop of your own
+#include <fairlead/resilience/load_monitor.hpp>          // when to read it, on a loop of your own
 #include <fairlead/strategies/any_strategy.hpp>          // chosen at run time
 #include <fairlead/strategies/consistent_hash.hpp>       // by key
 #include <fairlead/strategies/least_connections.hpp>     // by load

@@ -64,6 +64,7 @@ class SettingsBuilder {
         check("admin_key", is_header_text(settings_.admin_key), text::control_character);
         check("affinity_header", is_header_name(settings_.affinity_header), text::bad_header);
         check("health_check_path", is_probe_path(settings_.options.health_check_path), text::bad_path);
+        check("load_path", is_probe_path(settings_.options.load_path), text::bad_path);
         const RawSetting* file = find("tls_ca_file");
         if (file != nullptr && file->value.is_string() && !std::ifstream{settings_.tls_ca_file}.good())
             problems_.add(file->where, text::no_such_file, {shown(settings_.tls_ca_file)});

@@ -105,6 +105,15 @@ constexpr SettingRow setting_rows[] = {
     {"health_check_contains", false, "", "text that the body of a probe's answer must contain",
      "检查响应体中必须含有的文本"},
 
+    {"load_monitor", false, "", "periodic scrapes of the engines' metrics for their load",
+     "定期抓取推理引擎的指标以了解其负载"},
+    {"load_interval", false, "seconds", "time between two scrapes of one backend; longer with many gateways",
+     "同一后端两次抓取的间隔；网关多时更长"},
+    {"load_path", false, "", "path of the metrics, behind the backend's base URL",
+     "指标的路径，接在后端 URL 之后"},
+    {"load_headers", false, "", "whether answers are asked to tell the load in their headers (ORCA)",
+     "是否要求响应头中给出负载（ORCA）"},
+
     {"panic_threshold", false, "share",
      "unhealthy backends serve too when fewer are healthy; 0: when none is",
      "健康比例低于该值时不健康的也参与；0：仅当全不健康"},

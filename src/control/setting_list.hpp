@@ -34,6 +34,9 @@ void visit_settings(S& settings, Visitor&& visit) {
     visit("health_check", settings.options.health_check);
     visit("health_check_path", settings.options.health_check_path);
     visit("health_check_contains", settings.options.health_check_contains);
+    visit("load_monitor", settings.options.load_monitor);
+    visit("load_path", settings.options.load_path);
+    visit("load_headers", settings.options.load_headers);
     visit("timing", settings.options.timing);
     visit("latency_to", settings.options.latency_to);
     visit("seed", settings.options.seed);

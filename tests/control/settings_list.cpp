@@ -38,10 +38,11 @@ std::string other_value(const SettingInfo& info) {
     if (info.json_name == "latency_to") return "last_byte";
     if (info.json_name == "model_aliases") return R"({"x": "y"})";
     if (info.json_name == "tls_ca_file") return guide_path("example1.env");
-    if (info.json_name == "health_check_path") return "/other";
+    if (info.json_name == "health_check_path" || info.json_name == "load_path") return "/other";
     if (info.type == SettingType::text) return "other";
     if (info.accepted == "0..1" || info.accepted == ">= 0 and < 1")
         return info.default_text == "0.25" ? "0.75" : "0.25";
+    if (info.accepted == "0.25..10") return "0.25";
     return info.default_text == "200" ? "201" : "200";
 }
 

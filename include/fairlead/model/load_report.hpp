@@ -1,9 +1,12 @@
 // What an engine says of its own load.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
+#include <fairlead/model/options.hpp>
 #include <fairlead/model/time.hpp>
 
 namespace fairlead {
@@ -29,5 +32,13 @@ struct LoadReport {
         return running || waiting || waiting_tokens || cache_use || cache_blocks || block_tokens;
     }
 };
+
+/// The time between two scrapes of one backend: `load_interval`, and longer where so many balancers share the
+/// fleet that together they would ask more than ten times a second.
+inline Duration load_interval_of(const Options& options) noexcept {
+    constexpr std::int64_t most = 1'000'000'000;  // gateways: 100 million seconds still fit
+    const auto shared = std::chrono::milliseconds{100} * std::min<std::int64_t>(options.gateways, most);
+    return std::max<Duration>(options.load_interval, shared);
+}
 
 }  // namespace fairlead

@@ -72,6 +72,12 @@ struct Options {
     int health_check_status = 0;                                         ///< expected; 0: any 2xx
     std::string health_check_contains{};                                 ///< text that the body must contain
 
+    // --- load that the engines tell ----------------------------------------------------------------------
+    bool load_monitor = false;                         ///< periodic scrapes of the engines' metrics
+    Duration load_interval = std::chrono::seconds{1};  ///< between two of one backend, 0.25 to 10 s
+    std::string load_path = "/metrics";                ///< behind the backend's base URL
+    bool load_headers = false;  ///< ask for the load in the headers of every answer (ORCA)
+
     // --- who is eligible ---------------------------------------------------------------------------------
     double panic_threshold =
         0.0;  ///< share of healthy below which the unhealthy serve too; 0: only when none is

@@ -31,14 +31,17 @@ constexpr const char* to_string(Mode mode) noexcept {
     return "unknown";
 }
 
-/// What `Mode::single_backend` makes of the options: health checks, ejection, rests, retries and timing are
-/// off, so that `select` returns the one backend whatever it answered, and nothing is paid for comparing it.
+/// What `Mode::single_backend` makes of the options: health checks, ejection, rests, retries, timing and load
+/// reports are off, so that `select` returns the one backend whatever it answered, and nothing is paid for
+/// comparing it.
 inline void not_balanced(Options& options) noexcept {
     options.health_check = false;
     options.ejection = false;
     options.max_retries = 0;
     options.rest_max = Duration::zero();
     options.timing = false;
+    options.load_monitor = false;
+    options.load_headers = false;
 }
 
 /// Everything that the environment, the dotenv file and the settings file say. A plain value: make one by

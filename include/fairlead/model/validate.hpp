@@ -115,6 +115,8 @@ constexpr void visit_ranges(O& o, Visitor&& visit) {
     visit("health_check_concurrency", o.health_check_concurrency, count);
     visit("health_check_status", o.health_check_status, Range{.low = 100, .high = 599, .or_zero = true});
 
+    visit("load_interval", o.load_interval, Range{.low = 0.25, .high = 10});
+
     visit("panic_threshold", o.panic_threshold, share);
     visit("overprovisioning", o.overprovisioning, Range{.low = 1, .or_zero = true});
     visit("subset_limit", o.subset_limit, Range{.low = 1, .high = max_subset_limit});
@@ -334,6 +336,8 @@ inline std::vector<std::string> validate(const Options& options) {
     if (!detail::is_probe_path(options.health_check_path))
         problems.emplace_back(
             "health_check_path: must begin with '/' and hold only visible ASCII without '#'");
+    if (!detail::is_probe_path(options.load_path))
+        problems.emplace_back("load_path: must begin with '/' and hold only visible ASCII without '#'");
     if (options.latency_to != LatencyTo::first_byte && options.latency_to != LatencyTo::last_byte)
         problems.emplace_back("latency_to: must be first_byte or last_byte");
     return problems;

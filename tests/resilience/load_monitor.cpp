@@ -1,0 +1,216 @@
+// When engines are asked for their load, in virtual time.
+#include <fairlead/resilience/load_monitor.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace fairlead;
+using namespace std::chrono_literals;
+
+constexpr Time begin{std::chrono::hours{100}};
+constexpr const char* busy = "vllm:num_requests_running 3\n";
+
+LoadTarget target(std::string name, std::uint64_t incarnation = 0) {
+    LoadTarget target;
+    target.config.url = "http://" + name;
+    target.config.name = std::move(name);
+    target.incarnation = incarnation;
+    return target;
+}
+
+std::vector<LoadTarget> targets(std::size_t n) {
+    std::vector<LoadTarget> all;
+    for (std::size_t i = 0; i < n; ++i) all.push_back(target("b" + std::to_string(i)));
+    return all;
+}
+
+/// A loop that does what the monitor asks for.
+struct Loop {
+    explicit Loop(const Options& options = {}, std::uint64_t seed = 1) : monitor{options, seed} {}
+
+    void run_until(Time end) {
+        for (;;) {
+            const Time answered = open.empty() ? Time::max() : open.begin()->first;
+            const Time next = std::min(monitor.next_deadline(), answered);
+            if (next > end) break;
+            now = std::max(now, next);
+            for (auto it = open.begin(); it != open.end() && it->first <= now; it = open.erase(it)) {
+                --under_way[it->second.backend->name];
+                if (const char* const text = answer(it->second.backend->name)) {
+                    if (const auto report = monitor.complete(it->second, text, now))
+                        reports.push_back(*report);
+                } else {
+                    monitor.failed(it->second, "no answer", now);
+                }
+            }
+            for (auto& scrape : monitor.due(now)) {
+                times[scrape.backend->name].push_back(now);
+                most_at_once = std::max(most_at_once, ++under_way[scrape.backend->name]);
+                open.emplace(now + latency, scrape);
+            }
+        }
+        now = end;
+    }
+
+    /// The shortest and the longest time between two scrapes of one backend, from `from` on.
+    std::pair<Duration, Duration> gaps(const std::string& name, Time from = {}) {
+        Duration least = Duration::max();
+        Duration most{};
+        const auto& all = times[name];
+        for (std::size_t i = 1; i < all.size(); ++i) {
+            if (all[i - 1] < from) continue;
+            least = std::min(least, all[i] - all[i - 1]);
+            most = std::max(most, all[i] - all[i - 1]);
+        }
+        return {least, most};
+    }
+
+    LoadMonitor monitor;
+    Time now = begin;
+    Duration latency = 5ms;
+    std::function<const char*(const std::string&)> answer = [](const std::string&) { return busy; };
+    std::multimap<Time, LoadScrape> open;
+    std::map<std::string, std::vector<Time>> times;
+    std::map<std::string, int> under_way;
+    int most_at_once = 0;
+    std::vector<LoadReport> reports;
+};
+
+}  // namespace
+
+TEST_CASE("each backend is asked once an interval, a tenth of it more or less") {
+    for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U}) {
+        Loop loop{{}, seed};
+        loop.monitor.set_members(targets(8), begin);
+        loop.run_until(begin + 60s);
+        for (const auto& [name, times] : loop.times) {
+            INFO(name);
+            CHECK((times.size() >= 59 && times.size() <= 61));
+            const auto [least, most] = loop.gaps(name);
+            CHECK(least >= 900ms);
+            CHECK(most <= 1100ms);
+        }
+        CHECK(loop.times.size() == 8);
+    }
+}
+
+TEST_CASE("scrapes of a fleet do not come together") {
+    Loop loop;
+    loop.monitor.set_members(targets(10), begin);
+    loop.run_until(begin + 20s);
+    // Any N phases stand 0.44 / N of the interval apart; each comes up to a tenth later. So within a tenth of
+    // it there are at most 2 / 10 / 0.044 = 4.5, rounded up.
+    std::vector<Time> all;
+    for (const auto& [name, times] : loop.times) all.insert(all.end(), times.begin(), times.end());
+    std::sort(all.begin(), all.end());
+    for (std::size_t i = 5; i < all.size(); ++i) CHECK(all[i] - all[i - 5] > 100ms);
+}
+
+TEST_CASE("a backend that is slow to answer is not asked twice at once") {
+    Loop loop;
+    loop.latency = 2500ms;
+    loop.monitor.set_members(targets(3), begin);
+    loop.run_until(begin + 60s);
+    CHECK(loop.most_at_once == 1);
+    for (const auto& [name, times] : loop.times) CHECK(times.size() >= 15);  // every third slot at the least
+}
+
+TEST_CASE("with many gateways each asks less often, so that together they ask ten times a second") {
+    Options options;
+    CHECK(load_interval_of(options) == 1s);
+    options.gateways = 10;
+    CHECK(load_interval_of(options) == 1s);
+    options.gateways = 64;
+    CHECK(load_interval_of(options) == 6400ms);
+    options.load_interval = 8s;
+    CHECK(load_interval_of(options) == 8s);
+    options.gateways = 4'294'967'295;
+    CHECK(load_interval_of(options) > 1000h);
+
+    options = {};
+    options.gateways = 64;
+    Loop loop{options};
+    loop.monitor.set_members(targets(2), begin);
+    loop.run_until(begin + 640s);
+    CHECK((loop.times["b0"].size() >= 99 && loop.times["b0"].size() <= 101));
+    loop.monitor.set_interval(1s, loop.now);
+    CHECK(loop.monitor.interval() == 6400ms);
+}
+
+TEST_CASE("a report carries what the engine said and when") {
+    Loop loop;
+    loop.monitor.set_members(targets(1), begin);
+    loop.run_until(begin + 3s);
+    REQUIRE(loop.reports.size() >= 2);
+    CHECK(loop.reports.front().running == 3.0);
+    CHECK_FALSE(loop.reports.front().waiting);
+    CHECK(loop.reports.front().at == loop.times["b0"].front() + 5ms);
+    CHECK(loop.monitor.standing("b0")->engine == "vllm");
+}
+
+TEST_CASE("who says nothing is asked every ten seconds until it does") {
+    Loop loop;
+    loop.answer = [](const std::string& name) { return name == "b0" ? nullptr : "no metrics\n"; };
+    loop.monitor.set_members(targets(2), begin);
+    loop.run_until(begin + 120s);
+    CHECK(loop.reports.empty());
+    for (const std::string name : {"b0", "b1"}) {
+        INFO(name);
+        const auto& times = loop.times[name];
+        REQUIRE(times.size() > 3);
+        CHECK(times[2] - times[0] <= 2200ms);  // one lost answer is no habit
+        const auto [least, most] = loop.gaps(name, times[4]);
+        CHECK(least >= 9s);
+        CHECK(most <= 11s);
+    }
+    CHECK(loop.monitor.standing("b0")->problem == "no answer");
+    CHECK(loop.monitor.standing("b1")->problem == "line 1 of the metrics is broken");
+
+    loop.answer = [](const std::string&) { return busy; };
+    loop.run_until(begin + 131s);
+    CHECK(loop.monitor.standing("b0")->problem.empty());
+    loop.times.clear();
+    loop.run_until(begin + 160s);
+    CHECK(loop.times["b0"].size() >= 25);
+}
+
+TEST_CASE("what arrives for a backend that is gone or was replaced is ignored") {
+    Loop loop;
+    loop.monitor.set_members(targets(2), begin);
+    std::map<std::string, LoadScrape> sent;
+    while (sent.size() < 2) {
+        for (auto& scrape : loop.monitor.due(loop.monitor.next_deadline()))
+            sent[scrape.backend->name] = scrape;
+    }
+    const Time now = begin + 2s;
+    loop.monitor.set_members(std::vector{target("b1", 7)}, now);
+    CHECK_FALSE(loop.monitor.complete(sent["b0"], busy, now));
+    CHECK_FALSE(loop.monitor.complete(sent["b1"], busy, now));
+    CHECK_FALSE(loop.monitor.standing("b0"));
+    // The new one is asked at once, and a scrape is completed once.
+    const auto again = loop.monitor.due(now);
+    REQUIRE(again.size() == 1);
+    CHECK(loop.monitor.complete(again[0], busy, now));
+    CHECK_FALSE(loop.monitor.complete(again[0], busy, now));
+}
+
+TEST_CASE("a stopped monitor asks nobody, a started one spreads its first scrapes") {
+    Loop loop;
+    loop.monitor.set_members(targets(4), begin);
+    loop.monitor.stop();
+    CHECK(loop.monitor.next_deadline() == Time::max());
+    loop.monitor.set_members(targets(5), begin + 1s);
+    CHECK(loop.monitor.due(begin + 10s).empty());
+    loop.now = begin + 10s;
+    loop.monitor.start(loop.now);
+    loop.run_until(begin + 11s);
+    CHECK(loop.times.size() == 5);
+    for (const auto& [name, times] : loop.times) CHECK(times.size() <= 2);
+}
