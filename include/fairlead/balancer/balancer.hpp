@@ -94,9 +94,13 @@ class Balancer {
     /// Chooses a backend and takes one of its connections. The lease says why when there is none.
     Lease select(const Criteria& criteria = {}) noexcept { return core_.select(criteria); }
 
-    /// The answer began: passes a half-open trial and stops the latency clock. Optional: without it `report`
-    /// does both. Only the first call on a lease counts.
+    /// The answer began: ends the prompt's account, passes a half-open trial and stops the latency clock.
+    /// Optional: without it `report` does all three. Only the first call on a lease counts.
     void first_byte(Lease& lease) noexcept { core_.first_byte(lease); }
+
+    /// So many tokens of the answer have come, in all: they are the backend's outstanding work from now on
+    /// where they are more than `Criteria::answer_tokens` expected. Optional; nothing before `first_byte`.
+    void came(Lease& lease, std::uint64_t tokens) noexcept { core_.came(lease, tokens); }
 
     /// The request ended: frees the connection and tells how it went. A lease that is not true is ignored.
     void report(Lease&& lease, const Outcome& outcome) noexcept { core_.report(std::move(lease), outcome); }

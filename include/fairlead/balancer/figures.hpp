@@ -46,7 +46,9 @@ struct BackendFigures {
     std::array<std::uint64_t, 7> outcomes{};      ///< of those, by `Outcome::Kind`
     std::uint64_t failed = 0;                     ///< of those, failures of the backend
     std::uint32_t consecutive_failures = 0;       ///< since the last success
-    std::uint64_t tokens_in_flight = 0;           ///< as the requests estimated them
+    std::uint64_t tokens_in_flight = 0;           ///< of prompts without a first byte, and of begun answers
+    std::uint64_t waiting_tokens = 0;             ///< of those, uncached ones of prompts without a first byte
+    std::uint32_t decoding = 0;                   ///< in flight, past their first byte
     std::uint64_t prompt_tokens = 0;              ///< as answers told
     std::uint64_t completion_tokens = 0;          ///< as answers told
     Duration average_response_time{};             ///< over all that ended; 0 before the first

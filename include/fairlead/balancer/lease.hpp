@@ -21,6 +21,14 @@ namespace detail {
 struct LiveBackend;
 struct LeaseAccess;
 
+/// How far an answer has come, and which of its backend's counters says so.
+enum class Phase : std::uint8_t {
+    prefill,    ///< nothing came
+    streaming,  ///< its first byte came and ended its latency
+    decoding,   ///< its first byte came
+    uncounted   ///< as well, of a balancer that balances nothing
+};
+
 /// Takes back a lease that was dropped without a report.
 class LeaseOwner {
   public:
@@ -87,13 +95,14 @@ class [[nodiscard]] Lease {
         std::uint64_t taken = 0;   // the account's word just before: generation and epoch
         Time began{};              // when; of the first byte once that came
         std::uint64_t tokens = 0;  // accounted on the backend
-        Duration wait{};           // of a refused one: the shortest rest; else time to the first byte
+        Duration wait{};           // of a refused one: the shortest rest; else time to the first byte, and
+                                   // until that came, the tokens expected of the answer
         BackendId id = 0;          // of the backend, for what must not touch it any more
         std::uint32_t serial = 0;
         int error = static_cast<int>(Errc::no_backends);
         bool half_open = false;  // taken while the backend was half open: its outcome decides
         bool trial = false;      // holds the one trial place
-        bool streaming = false;  // the first byte came
+        detail::Phase phase = detail::Phase::prefill;
         bool plain = false;  // of a balancer that balances nothing: a success has only a place to give back
     };
     Claim claim_{};
@@ -122,7 +131,7 @@ struct LeaseAccess {
     static int& error(Lease& lease) noexcept { return lease.claim_.error; }
     static bool& half_open(Lease& lease) noexcept { return lease.claim_.half_open; }
     static bool& trial(Lease& lease) noexcept { return lease.claim_.trial; }
-    static bool& streaming(Lease& lease) noexcept { return lease.claim_.streaming; }
+    static Phase& phase(Lease& lease) noexcept { return lease.claim_.phase; }
     static bool& plain(Lease& lease) noexcept { return lease.claim_.plain; }
 };
 

@@ -16,8 +16,10 @@ struct Criteria {
     std::string_view key{};    ///< affinity: equal keys go to the same backend (consistent_hash)
     std::string_view model{};  ///< only backends whose `model_name` is this
     std::span<const std::string_view> tags{};  ///< only backends that carry all of these
-    std::uint64_t tokens = 0;  ///< expected cost: the prompt's tokens (bytes / 4 is a fair guess)
-    std::span<const std::uint64_t> prefix{};      ///< chained hashes of the prompt's leading blocks
+    std::uint64_t tokens = 0;         ///< expected cost: the prompt's tokens (bytes / 4 is a fair guess)
+    std::uint64_t answer_tokens = 0;  ///< expected length of the answer in tokens; 0: unknown
+    std::span<const std::uint64_t> prefix{};  ///< chained hashes of the prompt's leading blocks
+    std::uint64_t owner = 0;  ///< hash of what a conversation begins with (`PromptHasher::owner`); 0: none
     std::span<const std::string_view> exclude{};  ///< names of backends that must not be chosen
 };
 

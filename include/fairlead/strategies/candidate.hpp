@@ -52,11 +52,20 @@ class Candidate {
     /// Failures of the last 10 mean latencies of the pool.
     std::uint32_t recent_failures() const noexcept { return detail::recent_failures(*account_); }
 
-    /// Estimated tokens of the requests in flight (`Criteria::tokens`).
+    /// Tokens of work outstanding: the prompts that have no first byte yet, and what is expected of, or has
+    /// come of, the answers that began.
     std::uint64_t tokens() const noexcept {
-        const auto tokens = account_->tokens.load(std::memory_order_relaxed);
-        return tokens > 0 ? static_cast<std::uint64_t>(tokens) : 0;
+        return not_below_0(account_->prefill.load(std::memory_order_relaxed) +
+                           account_->tokens.load(std::memory_order_relaxed));
     }
+
+    /// Uncached prompt tokens of the requests in flight that have no first byte yet.
+    std::uint64_t waiting_tokens() const noexcept {
+        return not_below_0(account_->prefill.load(std::memory_order_relaxed));
+    }
+
+    /// Requests in flight that are past their first byte.
+    std::uint32_t decoding() const noexcept { return detail::decoding(*account_); }
 
     /// Latency relative to the pool's mean, differences below 10 % removed as noise: 1 is normal, 2 about
     /// twice as slow. Kept ready where the strategy's `Needs` ask for it.
@@ -74,6 +83,10 @@ class Candidate {
   private:
     friend struct detail::CandidateAccess;
     Candidate() = default;
+
+    static std::uint64_t not_below_0(std::int64_t tokens) noexcept {
+        return tokens > 0 ? static_cast<std::uint64_t>(tokens) : 0;
+    }
 
     const detail::Account* account_ = nullptr;
     const BackendConfig* config_ = nullptr;

@@ -11,9 +11,11 @@
 
 namespace fairlead {
 
-/// The least (tokens in flight + requests in flight + 1) / weight, where a request's tokens are what it said
-/// in `Criteria::tokens`; ties at random, exact up to 64 candidates, beyond that the best of three draws by
-/// weight. Requests that say nothing count one each, so it is then `LeastConnections`.
+/// The least (tokens in flight + requests in flight + 1) / weight, where a request's tokens are its prompt's
+/// (`Criteria::tokens`) until the first byte, then what its answer is expected to have
+/// (`Criteria::answer_tokens`) or has so far (`Balancer::came`); ties at random, exact up to 64 candidates,
+/// beyond that the best of three draws by weight. Requests that say nothing count one each, so it is then
+/// `LeastConnections`.
 ///
 /// When: prompts of very unlike length. When not: where no estimate is given. Cost: as `LeastConnections`,
 /// and two more atomic additions for a request that gives its tokens.

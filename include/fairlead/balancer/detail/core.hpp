@@ -22,6 +22,7 @@
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/selection.hpp>
 #include <fairlead/balancer/detail/subsets.hpp>
+#include <fairlead/balancer/detail/token_account.hpp>
 #include <fairlead/balancer/detail/tries.hpp>
 #include <fairlead/balancer/detail/waiting_line.hpp>
 #include <fairlead/balancer/figures.hpp>
@@ -59,19 +60,27 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     void first_byte(Lease& lease) noexcept {
         auto* backend = LeaseAccess::backend(lease);
-        if (backend == nullptr || std::exchange(LeaseAccess::streaming(lease), true)) return;
+        if (backend == nullptr || LeaseAccess::phase(lease) != Phase::prefill) return;
+        if (LeaseAccess::plain(lease)) [[unlikely]] {
+            LeaseAccess::phase(lease) = Phase::uncounted;
+            return;
+        }
+        const bool stops_clock = options_.timing && options_.latency_to == LatencyTo::first_byte;
+        const Time now = options_.timing ? clock_.now() : Time{};
+        if (stops_clock) advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+        TokenAccount::decode(*backend, lease, stops_clock);
         if (options_.timing) {
-            const Time now = clock_.now();
             LeaseAccess::wait(lease) = now - LeaseAccess::began(lease);
             note_first_byte(*backend, LeaseAccess::wait(lease));
-            if (options_.latency_to == LatencyTo::first_byte) {
-                advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
-                backend->streaming.fetch_add(1, std::memory_order_relaxed);
-                LeaseAccess::began(lease) = now;
-            }
+            if (stops_clock) LeaseAccess::began(lease) = now;
         }
         if (LeaseAccess::half_open(lease)) [[unlikely]]
             learner_.decide_trial(lease, true);
+    }
+
+    /// So many tokens of the answer have come.
+    void came(Lease& lease, std::uint64_t tokens) noexcept {
+        if (auto* backend = LeaseAccess::backend(lease)) TokenAccount::came(*backend, lease, tokens);
     }
 
     /// A good answer's head came: that is what a trial waits for.
@@ -109,9 +118,6 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         } else {
             learner_.learn(lease, *backend, outcome, clock_.now());
         }
-        if (const auto tokens = LeaseAccess::tokens(lease); tokens != 0) {
-            backend->tokens.fetch_sub(static_cast<std::int64_t>(tokens), std::memory_order_relaxed);
-        }
         if (outcome.prompt_tokens != 0 || outcome.completion_tokens != 0) {
             backend->prompt_tokens.fetch_add(outcome.prompt_tokens, std::memory_order_relaxed);
             backend->completion_tokens.fetch_add(outcome.completion_tokens, std::memory_order_relaxed);
@@ -119,17 +125,17 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         if (options_.timing) {
             advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
             Duration took = now - LeaseAccess::began(lease);
-            if (!LeaseAccess::streaming(lease) && outcome.first_byte) [[unlikely]]
+            if (LeaseAccess::phase(lease) == Phase::prefill && outcome.first_byte) [[unlikely]]
                 note_first_byte(*backend, *outcome.first_byte);
-            if (LeaseAccess::streaming(lease) && options_.latency_to == LatencyTo::first_byte) {
+            if (LeaseAccess::phase(lease) == Phase::streaming) {
                 const auto streamed = ticks_of(took);
                 took += LeaseAccess::wait(lease);
                 backend->streamed.fetch_add(static_cast<std::uint64_t>(std::max(0.0, streamed)),
                                             std::memory_order_relaxed);
-                backend->streaming.fetch_sub(1, std::memory_order_relaxed);
             }
             if (Histogram::is_slow(took)) backend->response_times.add(took);
         }
+        TokenAccount::end(*backend, lease);
         release(lease, *backend);
     }
 

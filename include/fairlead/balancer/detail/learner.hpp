@@ -92,8 +92,8 @@ class Learner {
     bool counts_as_completed(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                              Time now) const noexcept {
         if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
-        if (LeaseAccess::streaming(lease)) return true;         // its first byte came: it was counted then
-        backend.pace.refresh(backend, tick_of(now), options_);  // so that the mean is of this moment
+        if (LeaseAccess::phase(lease) == Phase::streaming) return true;  // counted when its first byte came
+        backend.pace.refresh(backend, tick_of(now), options_);           // so that the mean is of this moment
         return ticks_of(now - LeaseAccess::began(lease)) > backend.pace.mean();
     }
 

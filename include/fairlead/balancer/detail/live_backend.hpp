@@ -155,8 +155,12 @@ struct LiveBackend : Account {
         f.outcomes[Outcome::success] = f.succeeded;
         f.failed = failed.load(std::memory_order_relaxed);
         f.consecutive_failures = consecutive.load(std::memory_order_relaxed);
-        f.tokens_in_flight =
-            static_cast<std::uint64_t>(std::max<std::int64_t>(0, tokens.load(std::memory_order_relaxed)));
+        const auto not_below_0 = [](std::int64_t n) {
+            return static_cast<std::uint64_t>(std::max<std::int64_t>(0, n));
+        };
+        f.waiting_tokens = not_below_0(prefill.load(std::memory_order_relaxed));
+        f.tokens_in_flight = f.waiting_tokens + not_below_0(tokens.load(std::memory_order_relaxed));
+        f.decoding = detail::decoding(*this);
         f.prompt_tokens = prompt_tokens.load(std::memory_order_relaxed);
         f.completion_tokens = completion_tokens.load(std::memory_order_relaxed);
         if (f.completed > 0) {

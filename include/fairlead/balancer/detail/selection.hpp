@@ -15,6 +15,7 @@
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/detail/subsets.hpp>
+#include <fairlead/balancer/detail/token_account.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/balancer/snapshot.hpp>
@@ -105,7 +106,7 @@ class Selection {
                                              const Criteria& criteria) noexcept {
         std::uint64_t before = 0;
         const bool is_plain = criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty() &&
-                              criteria.tokens == 0;
+                              (criteria.tokens | criteria.answer_tokens) == 0;
         if (is_plain && CandidateAccess::take(sole, sole.limit(), before)) [[likely]]
             return lease_of_sole(sole, before);
         return select_balanced(&lane, criteria);
@@ -165,10 +166,8 @@ class Selection {
         LeaseAccess::error(lease) = 0;
         LeaseAccess::half_open(lease) = CandidateAccess::is_half_open(*found.candidate);
         LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(*found.candidate);
-        if (criteria.tokens != 0) {
-            LeaseAccess::tokens(lease) = criteria.tokens;
-            backend.tokens.fetch_add(static_cast<std::int64_t>(criteria.tokens), std::memory_order_relaxed);
-        }
+        if ((criteria.tokens | criteria.answer_tokens) != 0)
+            TokenAccount::begin(backend, lease, criteria.tokens, criteria.answer_tokens);
         if (options_.timing) {
             const Tick tick = tick_of(now);
             advance_area(backend, tick, found.word);

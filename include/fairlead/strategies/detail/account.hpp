@@ -1,4 +1,5 @@
-// The one cache line that every request to a backend touches. Private to the library.
+// The one cache line that every request to a backend touches, and one for the choices that look at tokens.
+// Private to the library.
 //
 // `word` holds all that must change together, so that a request costs two read-modify-writes in all: a
 // compare-and-swap that takes a place and one addition that gives it back.
@@ -18,6 +19,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 namespace fairlead::detail {
 
@@ -56,19 +58,43 @@ constexpr std::uint32_t completed(std::uint64_t w) noexcept {
 /// A backend's live figures. Everything but `word` is relaxed: a stale value costs a pick that is slightly
 /// off, never a wrong count; the counts that must be exact are changed by read-modify-writes only.
 struct alignas(64) Account {
+    static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
+
     std::atomic<std::uint64_t> word{0};
     std::atomic<std::uint64_t> area{0};       ///< tick (32 bits) and the integral of in flight over ticks
-    std::atomic<std::int64_t> tokens{0};      ///< outstanding, as the requests estimated them
+    std::atomic<std::int64_t> prefill{0};     ///< uncached prompt tokens of those without a first byte
+    std::atomic<std::int64_t> tokens{0};      ///< of answers that began: expected, or come so far
     std::atomic<float> slowness{1.0F};        ///< latency relative to the pool's, noise removed; 1 is normal
     std::atomic<std::uint32_t> failed{0};     ///< failures ever, modulo 2^32
     std::atomic<std::uint32_t> forgotten{0};  ///< of those, how many no longer count as in flight
     std::atomic<std::uint32_t> consecutive{0};   ///< failures since the last success
-    std::atomic<std::uint32_t> streaming{0};     ///< in flight whose first byte has come
+    std::atomic<std::uint32_t> streaming{0};     ///< in flight whose latency ended with their first byte
     std::atomic<std::uint32_t> half_turns{0};    ///< how often `completed` crossed a multiple of 2^23
     std::atomic<std::uint32_t> neutral{0};       ///< completed without a word on the backend: cancelled, 429
     std::atomic<std::uint32_t> refresh_tick{0};  ///< when the averages are due to be brought up to date
+
+    // --- the second line ---------------------------------------------------------------------------------
+    std::atomic<std::uint32_t> decoding{0};  ///< in flight whose first byte came and stopped no clock
+
+    // What the engine told of itself, less what was our own at that moment; unknown is not 0.
+    std::atomic<float> others_running{unknown};  ///< requests
+    std::atomic<float> others_waiting{unknown};  ///< requests
+    std::atomic<float> others_tokens{unknown};   ///< uncached prompt tokens of those that wait
+    std::atomic<float> cache_use{unknown};       ///< share, 0 to 1
+    std::atomic<std::uint32_t> told_tick{0};     ///< when
+    std::atomic<std::uint32_t> told_for{0};      ///< ticks after which it counts no more; 0: told nothing
+
+    // Prompt tokens and the seconds until their first byte; both fade together.
+    std::atomic<float> prefilled_tokens{0.0F};
+    std::atomic<float> prefilled_seconds{0.0F};
 };
-static_assert(sizeof(Account) == 64);
+static_assert(sizeof(Account) == 128);
+
+/// Requests past their first byte.
+inline std::uint32_t decoding(const Account& account) noexcept {
+    return account.streaming.load(std::memory_order_relaxed) +
+           account.decoding.load(std::memory_order_relaxed);
+}
 
 /// Failures that still count as in flight. The two are read apart, so `forgotten` may be the newer: then 0.
 inline std::uint32_t recent_failures(const Account& account) noexcept {

@@ -18,6 +18,8 @@ class OwnedCriteria {
         if (criteria.key.empty() && criteria.model.empty() && criteria.tags.empty() &&
             criteria.prefix.empty() && criteria.exclude.empty()) {
             plain_.tokens = criteria.tokens;
+            plain_.answer_tokens = criteria.answer_tokens;
+            plain_.owner = criteria.owner;
             return;
         }
         owned_ = std::make_unique<Owned>();
@@ -32,7 +34,9 @@ class OwnedCriteria {
                   .model = owned_->model,
                   .tags = owned_->tag_views,
                   .tokens = criteria.tokens,
+                  .answer_tokens = criteria.answer_tokens,
                   .prefix = owned_->prefix,
+                  .owner = criteria.owner,
                   .exclude = owned_->exclude_views};
     }
 
