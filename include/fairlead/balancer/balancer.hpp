@@ -19,6 +19,7 @@
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/fleet_change.hpp>
 #include <fairlead/balancer/lease.hpp>
+#include <fairlead/model/load_report.hpp>
 #include <fairlead/model/probe_finding.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/strategies/round_robin.hpp>
@@ -226,6 +227,18 @@ class Balancer {
             for (const auto& finding : findings) roster.probed(finding, now);
             return 0;
         });
+    }
+
+    /// The server behind the name was restarted: what a strategy believes to lie in its cache is forgotten.
+    /// `Errc::unknown_backend`. A new URL or key says the same by itself.
+    std::error_code restarted(std::string_view name) {
+        return core_.write([&](auto& roster, Time) { return roster.restarted(name); });
+    }
+
+    /// What a backend's engine says of its load, as of `report.at`. It counts, fading, for three of the
+    /// intervals in which such reports come. `Errc::unknown_backend`. Any thread; takes the writers' mutex.
+    std::error_code report_load(std::string_view name, const LoadReport& report) {
+        return core_.report_load(name, report);
     }
 
     /// Gives up the copies that are on their way to mirrors (`Options::mirror_share`), which nobody waits

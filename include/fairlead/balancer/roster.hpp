@@ -44,6 +44,9 @@ class Roster {
 
     std::mutex& mutex() const noexcept { return mutex_; }
 
+    /// `left(id)` is called when what was learned of a backend is void. Must not throw.
+    void on_left(std::function<void(BackendId)> left) { left_ = std::move(left); }
+
     // --- membership --------------------------------------------------------------------------------------
 
     /// `first`: one of the set that the balancer was made with, which needs no slow start.
@@ -94,6 +97,7 @@ class Roster {
             backend->pace.restart(*backend);
         }
         if (another_server) {
+            if (left_) left_(backend->id);
             backend->incarnation = ++incarnations_;
             forget_findings(*backend, now);
         }
@@ -129,6 +133,14 @@ class Roster {
         if (!drained) return {};
         backend->on_drained.push_back(std::move(drained));
         if (backend->announced_drain) end_drains(*backend, {});
+        return {};
+    }
+
+    /// The server behind the name began anew: what it held is gone. Findings stay.
+    std::error_code restarted(std::string_view name) {
+        const auto backend = find(name);
+        if (!backend) return Errc::unknown_backend;
+        if (left_) left_(backend->id);
         return {};
     }
 
@@ -343,6 +355,7 @@ class Roster {
         backend.pace.join(backend, nullptr);
         ledger_.gone(backend);
         const BackendId id = backend.id;
+        if (left_) left_(id);     // nothing is in flight: no request speaks of it any more
         free_ids_.push_back(id);  // reserved in `add`
         by_id_[id].reset();
     }
@@ -436,6 +449,7 @@ class Roster {
     std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
     std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
     std::vector<BackendId> free_ids_;
+    std::function<void(BackendId)> left_;
     Ledger ledger_;
     std::unordered_map<std::string, std::weak_ptr<PoolLatency>> pools_;
 };

@@ -18,6 +18,7 @@
 #include <fairlead/model/error.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/strategies/detail/alias_table.hpp>
+#include <fairlead/strategies/learns.hpp>
 #include <fairlead/strategies/strategy.hpp>
 
 namespace fairlead::detail {
@@ -221,8 +222,9 @@ struct Snapshot {
     mutable SubsetTable<S> subsets;
     const Candidate* sole = nullptr;   ///< of `pool`, where nothing is balanced: see `Core::select_sole`
     std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
+    StateOf<S>* learned;               ///< what the strategy learns, the balancer's
 
-    explicit Snapshot(const S& s) : strategy{s} {}
+    Snapshot(const S& s, StateOf<S>& state) : strategy{s}, learned{&state} {}
 
     /// The same picture, without its subsets. O(members), no table is built.
     explicit Snapshot(const Snapshot& other)
@@ -233,7 +235,8 @@ struct Snapshot {
           tags{other.tags},
           any_model{other.any_model},
           panicking{other.panicking},
-          built{other.built} {}
+          built{other.built},
+          learned{other.learned} {}
     Snapshot& operator=(const Snapshot&) = delete;
 };
 

@@ -9,6 +9,7 @@
 
 #include <fairlead/model/criteria.hpp>
 #include <fairlead/model/rng.hpp>
+#include <fairlead/model/time.hpp>
 #include <fairlead/strategies/candidate.hpp>
 
 namespace fairlead {
@@ -34,6 +35,7 @@ struct Pick {
     Rng& rng;
     Turn& turn;
     std::uint32_t attempt = 0;  ///< the k-th choice is wanted, because the ones before could not serve
+    Time now{};                 ///< by the balancer's clock; its epoch where `Options::timing` is off
 };
 
 /// What a strategy wants of the balancer. A value, not a trait, so that `AnyStrategy` can answer for the one

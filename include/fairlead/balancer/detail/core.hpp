@@ -18,6 +18,7 @@
 #include <fairlead/balancer/detail/announcer.hpp>
 #include <fairlead/balancer/detail/copies.hpp>
 #include <fairlead/balancer/detail/learner.hpp>
+#include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/selection.hpp>
@@ -28,6 +29,7 @@
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
+#include <fairlead/model/load_report.hpp>
 #include <fairlead/model/validate.hpp>
 
 namespace fairlead::detail {
@@ -45,7 +47,9 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
   public:
     Core(const Options& options, S strategy, Clock clock)
-        : Base{checked(options), std::move(clock)}, strategy_{std::move(strategy)} {}
+        : Base{checked(options), std::move(clock)}, strategy_{std::move(strategy)} {
+        if constexpr (Learns<S>) roster_.on_left([this](BackendId id) noexcept { learned_.left(id); });
+    }
 
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
@@ -68,6 +72,9 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         const bool stops_clock = options_.timing && options_.latency_to == LatencyTo::first_byte;
         const Time now = options_.timing ? clock_.now() : Time{};
         if (stops_clock) advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+        if constexpr (Learns<S>) {
+            if (const S* learner = learning()) learner->first_byte(learned_, LeaseAccess::id(lease));
+        }
         TokenAccount::decode(*backend, lease, stops_clock);
         if (options_.timing) {
             LeaseAccess::wait(lease) = now - LeaseAccess::began(lease);
@@ -106,6 +113,9 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     [[gnu::noinline]] void report_balanced(Lease& lease, LiveBackend& of, const Outcome& outcome) noexcept {
         auto* const backend = &of;
         const Time now = options_.timing ? clock_.now() : Time{};
+        if constexpr (Learns<S>) {
+            if (const S* learner = learning()) learner->finished(learned_, LeaseAccess::id(lease), outcome);
+        }
         // Everything that touches the backend comes before the add that releases it: after that it may be
         // gone.
         if (outcome.kind == Outcome::success) [[likely]] {
@@ -253,6 +263,17 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         return totals;
     }
 
+    /// What an engine says of its own load.
+    std::error_code report_load(std::string_view name, const LoadReport& report) {
+        const std::lock_guard lock{roster_.mutex()};
+        const auto backend = roster_.find(name);
+        if (!backend) return Errc::unknown_backend;
+        note_load(*backend, report, 3 * load_interval_of(options_));
+        if constexpr (requires { strategy_.told(learned_, backend->id, report); })
+            strategy_.told(learned_, backend->id, report);
+        return {};
+    }
+
     std::shared_ptr<const Snapshot<S>> current() const noexcept { return publication_.current(); }
 
     void on_event(Announcer::Callback callback) { announcer_.set(std::move(callback)); }
@@ -261,6 +282,13 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     }
 
   private:
+    /// The strategy in force as this thread knows it, when it learns.
+    const S* learning() noexcept {
+        const auto* lane = publication_.read();
+        if (lane == nullptr || !is_learning(lane->current->strategy)) return nullptr;
+        return &lane->current->strategy;
+    }
+
     /// Whether nothing is balanced (`not_balanced` of model/settings.hpp): no clock, nothing that falls due.
     bool balances_nothing() const noexcept {
         return !options_.timing && !options_.ejection && options_.rest_max == Duration::zero() &&
@@ -323,8 +351,12 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     /// Called with the roster's mutex.
     void publish(Time now) {
+        auto members = roster_.members();
+        if constexpr (requires(const Candidate& member) { strategy_.joined(learned_, member); }) {
+            for (const auto& member : members) strategy_.joined(learned_, member.candidate);
+        }
         const auto previous = publication_.current();
-        auto snapshot = subsets_.draw(strategy_, roster_.members(), previous.get());
+        auto snapshot = subsets_.draw(strategy_, std::move(members), previous.get());
         if (const auto& levels = snapshot->pool.levels;
             balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1) {
             snapshot->sole = levels[0].candidates.data();
@@ -350,6 +382,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     // What choosing needs too stands in `Selection`.
     using Base::clock_;
+    using Base::learned_;
     using Base::options_;
     using Base::places_;
     using Base::publication_;

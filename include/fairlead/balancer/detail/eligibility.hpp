@@ -137,7 +137,9 @@ class GroupBuilder {
                 if (old.membership == wanted) return old.table;
             }
         }
-        return std::make_shared<const typename S::Table>(snapshot_.strategy.build(candidates));
+        auto table = std::make_shared<typename S::Table>(snapshot_.strategy.build(candidates));
+        if constexpr (Learns<S>) table->learn_from(*snapshot_.learned);
+        return table;
     }
 
     const Snapshot<S>& snapshot_;

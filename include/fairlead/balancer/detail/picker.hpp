@@ -78,7 +78,7 @@ class Picker {
 
     Found find(const Level<S>& level) const {
         const std::span<const Candidate> candidates{level.candidates};
-        Pick pick{criteria_, lane_.rng, lane_.turn(level.turn)};
+        Pick pick{criteria_, lane_.rng, lane_.turn(level.turn), 0, now_};
         std::size_t chosen = strategy_.pick(*level.table, candidates, pick);
         if (Found found; try_pick(level, chosen, found)) return found;
         return second_choice(level, pick);

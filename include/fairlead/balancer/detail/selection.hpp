@@ -52,7 +52,8 @@ class Selection {
         const Snapshot<S>& snapshot = *lane->current;
         const Found found = find_mirror(snapshot, criteria, lane->rng);
         if (found.candidate == nullptr) return LeaseAccess::refused(Errc::no_backends);
-        return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{});
+        // A copy teaches nothing: nobody is sent to a mirror for what it has cached.
+        return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{}, criteria.tokens);
     }
 
   protected:
@@ -62,7 +63,8 @@ class Selection {
           clock_{std::move(clock)},
           roster_{options_, seed_},
           publication_{seed_},
-          subsets_{options_} {}
+          learned_{options_},
+          subsets_{options_, learned_} {}
     ~Selection() = default;
 
     const Options options_;
@@ -70,6 +72,7 @@ class Selection {
     [[no_unique_address]] Clock clock_;
     Roster roster_;
     Publication<Snapshot<S>> publication_;
+    [[no_unique_address]] StateOf<S> learned_;
     Subsets<S> subsets_;
     PlaceSignal places_;
 
@@ -141,7 +144,13 @@ class Selection {
                 return refused(group, criteria, now);
             }
         }
-        return lease_of(*lane.current, found, criteria, now);
+        std::uint64_t tokens = criteria.tokens;
+        if constexpr (Learns<S>) {
+            const auto& strategy = lane.current->strategy;
+            if (is_learning(strategy))
+                tokens = tell_picked(strategy, learned_, found.candidate->id(), criteria);
+        }
+        return lease_of(*lane.current, found, criteria, now, tokens);
     }
 
     /// A model or tags that nobody asked for since the fleet changed.
@@ -153,7 +162,9 @@ class Selection {
         return lease;
     }
 
-    Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now) {
+    /// `tokens`: what the prompt costs there.
+    Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now,
+                   std::uint64_t tokens) {
         auto& backend = CandidateAccess::backend(*found.candidate);
         Lease lease;
         LeaseAccess::owner(lease) = &core();
@@ -166,8 +177,8 @@ class Selection {
         LeaseAccess::error(lease) = 0;
         LeaseAccess::half_open(lease) = CandidateAccess::is_half_open(*found.candidate);
         LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(*found.candidate);
-        if ((criteria.tokens | criteria.answer_tokens) != 0)
-            TokenAccount::begin(backend, lease, criteria.tokens, criteria.answer_tokens);
+        if ((tokens | criteria.answer_tokens) != 0)
+            TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
         if (options_.timing) {
             const Tick tick = tick_of(now);
             advance_area(backend, tick, found.word);

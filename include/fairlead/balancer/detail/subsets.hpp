@@ -77,7 +77,7 @@ struct FirstUse {
 template <Strategy S>
 class Subsets {
   public:
-    explicit Subsets(const Options& options) noexcept : options_{options} {}
+    Subsets(const Options& options, StateOf<S>& learned) noexcept : options_{options}, learned_{learned} {}
 
     /// The group of all that match, when it is prepared: else nullptr, and `first_use` tells more. Lock-free.
     const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria) const noexcept {
@@ -129,7 +129,7 @@ class Subsets {
     /// A new snapshot. Called with the roster's mutex.
     std::shared_ptr<Snapshot<S>> draw(const S& strategy, std::vector<Member> members,
                                       const Snapshot<S>* previous) {
-        auto snapshot = std::make_shared<Snapshot<S>>(strategy);
+        auto snapshot = std::make_shared<Snapshot<S>>(strategy, learned_);
         snapshot->members = std::move(members);
         std::map<std::string_view, Census> by_model;
         for (const auto& member : snapshot->members) {
@@ -183,6 +183,7 @@ class Subsets {
     }
 
     const Options& options_;
+    StateOf<S>& learned_;
     TurnNumbers turns_;
     bool tables_are_current_ = true;  // with the roster's mutex: the last snapshot's are of this strategy
 };

@@ -55,11 +55,16 @@ constexpr std::uint32_t completed(std::uint64_t w) noexcept {
 
 }  // namespace word
 
+/// A figure that an engine told, and when; NaN is unknown, which is not 0. The two are stored apart: a pick
+/// between them takes the new value for a second older than it is.
+struct Told {
+    std::atomic<float> value{std::numeric_limits<float>::quiet_NaN()};
+    std::atomic<std::uint32_t> tick{0};
+};
+
 /// A backend's live figures. Everything but `word` is relaxed: a stale value costs a pick that is slightly
 /// off, never a wrong count; the counts that must be exact are changed by read-modify-writes only.
 struct alignas(64) Account {
-    static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
-
     std::atomic<std::uint64_t> word{0};
     std::atomic<std::uint64_t> area{0};       ///< tick (32 bits) and the integral of in flight over ticks
     std::atomic<std::int64_t> prefill{0};     ///< uncached prompt tokens of those without a first byte
@@ -76,13 +81,12 @@ struct alignas(64) Account {
     // --- the second line ---------------------------------------------------------------------------------
     std::atomic<std::uint32_t> decoding{0};  ///< in flight whose first byte came and stopped no clock
 
-    // What the engine told of itself, less what was our own at that moment; unknown is not 0.
-    std::atomic<float> others_running{unknown};  ///< requests
-    std::atomic<float> others_waiting{unknown};  ///< requests
-    std::atomic<float> others_tokens{unknown};   ///< uncached prompt tokens of those that wait
-    std::atomic<float> cache_use{unknown};       ///< share, 0 to 1
-    std::atomic<std::uint32_t> told_tick{0};     ///< when
-    std::atomic<std::uint32_t> told_for{0};      ///< ticks after which it counts no more; 0: told nothing
+    // What the engine told of itself, less what was our own at that moment.
+    Told others_running;                     ///< requests
+    Told others_waiting;                     ///< requests
+    Told others_tokens;                      ///< uncached prompt tokens of those that wait
+    Told cache_use;                          ///< share, 0 to 1
+    std::atomic<std::uint32_t> told_for{0};  ///< ticks after which one counts no more
 
     // Prompt tokens and the seconds until their first byte; both fade together.
     std::atomic<float> prefilled_tokens{0.0F};

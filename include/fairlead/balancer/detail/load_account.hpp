@@ -1,0 +1,44 @@
+// From what an engine says of its load to what others than this balancer have brought it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <optional>
+
+#include <fairlead/balancer/detail/latency.hpp>
+#include <fairlead/model/load_report.hpp>
+#include <fairlead/strategies/detail/account.hpp>
+
+namespace fairlead::detail {
+
+inline void tell(Told& told, std::optional<double> value, Tick now) noexcept {
+    if (!value || !std::isfinite(*value)) return;  // what is not said stays what it was, and ages
+    told.value.store(static_cast<float>(std::max(0.0, *value)), std::memory_order_relaxed);
+    told.tick.store(now, std::memory_order_relaxed);
+}
+
+/// Takes note of a report that counts for `lasts`. Our own requests are in what the engine shows, and in our
+/// account from the moment of the pick: they are taken out, so that they do not count twice. Those without a
+/// first byte may stand in its queue or in its batch: in the queue while there are so many.
+inline void note_load(Account& account, const LoadReport& report, Duration lasts) noexcept {
+    const Tick now = tick_of(report.at);
+    account.told_for.store(static_cast<Tick>(std::clamp(ticks_of(lasts), 1.0, 1e9)),
+                           std::memory_order_relaxed);
+    const double decoding = detail::decoding(account);
+    const double in_flight = word::in_flight(account.word.load(std::memory_order_relaxed));
+    const double not_begun = std::max(0.0, in_flight - decoding);
+    double not_begun_in_batch = 0;
+    if (report.waiting) {
+        not_begun_in_batch = std::max(0.0, not_begun - *report.waiting);
+        tell(account.others_waiting, *report.waiting - not_begun, now);
+    }
+    if (report.running) tell(account.others_running, *report.running - decoding - not_begun_in_batch, now);
+    if (report.waiting_tokens) {
+        const auto own = account.prefill.load(std::memory_order_relaxed);
+        tell(account.others_tokens, *report.waiting_tokens - static_cast<double>(own), now);
+    }
+    if (report.cache_use) tell(account.cache_use, std::min(1.0, *report.cache_use), now);
+}
+
+}  // namespace fairlead::detail
