@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "mock_llm/prompt_cache.hpp"
+#include "mock_llm/prompt_blocks.hpp"
 
 namespace mock_llm {
 namespace {
@@ -26,12 +26,11 @@ std::string text(std::size_t first, std::size_t count) {
     return result;
 }
 
-std::size_t prompt_tokens(const Completion& completion) { return completion.prompt.size() / 4 + 1; }
-
-json usage(const Completion& completion) {
+json usage(const Completion& completion, std::uint64_t cached_tokens) {
     return {{"prompt_tokens", prompt_tokens(completion)},
             {"completion_tokens", completion.tokens},
-            {"total_tokens", prompt_tokens(completion) + completion.tokens}};
+            {"total_tokens", prompt_tokens(completion) + completion.tokens},
+            {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}}};
 }
 
 std::string hexadecimal(std::uint64_t value) {
@@ -52,20 +51,34 @@ json part(const Completion& completion, const std::string& id, json choices) {
             {"choices", std::move(choices)}};
 }
 
-/// A prompt may be text, a list of texts, or messages whose content is text or a list of parts.
+/// Four bytes for each token, as text has them.
+void append_token(std::uint64_t token, std::string& prompt) {
+    for (std::size_t i = 0; i < token_bytes; ++i) prompt += static_cast<char>((token >> (8 * i)) & 0xff);
+}
+
+/// A prompt may be text, token ids, a list of either, or messages whose content is text or a list of parts.
 void gather(const json& value, std::string& prompt) {
     if (value.is_string()) prompt += value.get_ref<const std::string&>();
-    if (value.is_array()) {
-        for (const auto& item : value) {
-            if (item.is_string()) gather(item, prompt);
-            if (!item.is_object()) continue;
-            if (item.contains("content")) gather(item["content"], prompt);
-            if (item.contains("text")) gather(item["text"], prompt);
+    if (value.is_number_unsigned()) append_token(value.get<std::uint64_t>(), prompt);
+    if (!value.is_array()) return;
+    for (const auto& item : value) {
+        if (!item.is_object()) {
+            gather(item, prompt);
+            continue;
+        }
+        if (const auto role = item.find("role"); role != item.end() && role->is_string())
+            prompt.append("<|").append(role->get_ref<const std::string&>()).append("|>");
+        if (item.contains("content")) gather(item["content"], prompt);
+        if (item.contains("text")) gather(item["text"], prompt);
+        for (const auto* part : {"image_url", "input_audio"}) {
+            if (item.contains(part)) prompt += item[part].dump();
         }
     }
 }
 
 }  // namespace
+
+std::size_t prompt_tokens(const Completion& completion) { return completion.prompt.size() / token_bytes + 1; }
 
 Completion read_completion(bool chat, std::string_view body) {
     Completion result;
@@ -78,6 +91,10 @@ Completion read_completion(bool chat, std::string_view body) {
     if (const auto model = request.find("model"); model != request.end() && model->is_string()) {
         result.model = model->get<std::string>();
     }
+    if (const auto salt = request.find("cache_salt"); salt != request.end() && salt->is_string()) {
+        result.salt = salt->get<std::string>();
+    }
+    if (chat && request.contains("tools")) result.prompt += request["tools"].dump();
     const auto* const prompt = chat ? "messages" : "prompt";
     if (request.contains(prompt)) {
         gather(request[prompt], result.prompt);
@@ -100,7 +117,7 @@ Answer::Answer(const Completion& completion)
     : completion_{completion},
       id_{(completion.chat ? "chatcmpl-" : "cmpl-") + hexadecimal(hash(completion.prompt))} {}
 
-std::string Answer::whole() const {
+std::string Answer::whole(std::uint64_t cached_tokens) const {
     json choice{{"index", 0}, {"finish_reason", "length"}, {"logprobs", nullptr}};
     if (completion_.chat) {
         choice["message"] = {{"role", "assistant"}, {"content", text(0, completion_.tokens)}};
@@ -108,7 +125,7 @@ std::string Answer::whole() const {
         choice["text"] = text(0, completion_.tokens);
     }
     auto answer = part(completion_, id_, json::array({std::move(choice)}));
-    answer["usage"] = usage(completion_);
+    answer["usage"] = usage(completion_, cached_tokens);
     return answer.dump();
 }
 
@@ -127,7 +144,7 @@ std::string Answer::event(std::size_t first, std::size_t count) const {
     return result;
 }
 
-std::string Answer::end() const {
+std::string Answer::end(std::uint64_t cached_tokens) const {
     json choice{{"index", 0}, {"finish_reason", "length"}};
     if (completion_.chat) {
         choice["delta"] = json::object();
@@ -137,7 +154,7 @@ std::string Answer::end() const {
     auto result = as_event(part(completion_, id_, json::array({std::move(choice)})));
     if (completion_.usage) {
         auto last = part(completion_, id_, json::array());
-        last["usage"] = usage(completion_);
+        last["usage"] = usage(completion_, cached_tokens);
         result += as_event(last);
     }
     return result + "data: [DONE]\n\n";

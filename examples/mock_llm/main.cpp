@@ -17,7 +17,8 @@
 
 namespace {
 
-void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& first_token_ms) {
+void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& first_token_ms,
+                 double& prefill_rate) {
     auto& speed = options.speed;
     constexpr std::size_t many = 1'000'000'000;
     line.add("--listen", "HOST:PORT", "where to serve; port 0 takes a free one", options.listen);
@@ -28,8 +29,12 @@ void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& fi
              std::int64_t{3'600'000});
     line.add("--tokens-per-second", "of each request; 0: all at once", speed.tokens_per_second, 0.0, 1e9);
     line.add("--max-batch", "requests that run together; others wait", speed.max_batch, std::size_t{1}, many);
-    line.add("--cache-blocks", "blocks of 16 tokens that the prompt cache holds", speed.cache_blocks,
-             std::size_t{0}, many);
+    line.add("--cache-blocks", "blocks that the prompt cache holds", speed.cache_blocks, std::size_t{0},
+             many);
+    line.add("--block-tokens", "tokens of a block", speed.block_tokens, std::uint32_t{1},
+             std::uint32_t{65'536});
+    line.add("--prefill-rate", "prompt tokens a second, as a real engine shares them; 0: the pace above",
+             prefill_rate, 0.0, 1e9);
     line.add("--fail", "how completions fail [none]", options.failure,
              {mock_llm::failure_names.begin(), mock_llm::failure_names.end()});
     line.add("--fail-ratio", "share of the completions that fail", options.failure_ratio, 0.0, 1.0);
@@ -42,11 +47,13 @@ void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& fi
 int main(int argc, char** argv) {
     mock_llm::Options options;
     std::int64_t first_token_ms = 0;
+    double prefill_rate = 0;
     CommandLine line{"fairlead-mock-llm", "talks like an inference engine, without a model",
                      FAIRLEAD_VERSION};
-    add_options(line, options, first_token_ms);
+    add_options(line, options, first_token_ms, prefill_rate);
     if (const auto status = line.read(argc, argv)) return *status;
     options.speed.first_token = std::chrono::milliseconds{first_token_ms};
+    if (prefill_rate > 0) options.speed.model.emplace().prefill_rate = prefill_rate;
     try {
         asio::io_context io{1};
         mock_llm::MockLlm server{io.get_executor(), options};

@@ -1,7 +1,10 @@
 // The routes of the stand-in, and one completion's way through the engine.
 #include "mock_llm/service.hpp"
 
+#include <charconv>
 #include <utility>
+
+#include "mock_llm/prompt_blocks.hpp"
 
 namespace mock_llm {
 namespace {
@@ -25,8 +28,8 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
         // A cut answer breaks in its middle, before the engine is done.
         const auto tokens = cut_ ? completion_.tokens / 2 + 1 : completion_.tokens;
         const auto id = service_->engine().submit(
-            block_hashes(completion_.prompt), tokens,
-            [self = shared_from_this()](std::size_t count, bool last) { self->on_tokens(count, last); });
+            service_->prompt_of(completion_), tokens,
+            [self = shared_from_this()](const Engine::Tokens& come) { self->on_tokens(come); });
         id_ = id;
     }
 
@@ -47,13 +50,14 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
     }
 
   private:
-    void on_tokens(std::size_t count, bool last) {
+    void on_tokens(const Engine::Tokens& come) {
         if (!exchange_) return;
-        made_ += count;
-        all_ = all_ || last;
+        made_ += come.count;
+        all_ = all_ || come.last;
+        cached_ = come.cached_tokens;
         if (completion_.stream) return write();
-        if (!last) return;
-        auto response = json_response(200, answer_.whole());
+        if (!come.last) return;
+        auto response = json_response(200, answer_.whole(cached_));
         response.headers.set("X-Mock-Name", name_);
         if (cut_) {
             text_ = response.body.substr(0, response.body.size() / 2);
@@ -79,7 +83,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
         text_ = answer_.event(sent_, made_ - sent_);
         sent_ = made_;
         if (all_ && !cut_) {
-            text_ += answer_.end();
+            text_ += answer_.end(cached_);
             written_ended_ = true;
         }
         if (text_.empty()) return;
@@ -99,6 +103,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
     std::string text_{};  // the piece that is being written
     std::size_t made_ = 0;
     std::size_t sent_ = 0;
+    std::uint64_t cached_ = 0;
     bool all_ = false;
     bool started_ = false;
     bool writing_ = false;
@@ -115,10 +120,14 @@ class Hanging final : public http_server::Responder {
     std::shared_ptr<MockLlm::Service> service_;
 };
 
-std::string gauge(std::string_view name, std::string_view labels, double value) {
+/// One metric of one series.
+std::string metric(std::string_view name, std::string_view type, std::string_view labels, double value) {
+    char number[32];  // because the longest shortest form of a double has 24 characters
+    const auto end = std::to_chars(number, number + sizeof number, value);
     std::string text{"# TYPE "};
-    text.append(name).append(" gauge\n").append(name).append("{").append(labels).append("} ");
-    return text + std::to_string(value) + "\n";
+    text.append(name).append(" ").append(type).append("\n").append(name);
+    text.append("{").append(labels).append("} ");
+    return text.append(number, end.ptr).append("\n");
 }
 
 }  // namespace
@@ -126,7 +135,7 @@ std::string gauge(std::string_view name, std::string_view labels, double value) 
 MockLlm::Service::Service(asio::strand<asio::any_io_executor> strand, Options options)
     : strand_{std::move(strand)},
       options_{std::move(options)},
-      engine_{strand_, options_.speed},
+      engine_{make_engine(strand_, options_.speed)},
       failure_{options_.failure},
       failure_ratio_{options_.failure_ratio} {}
 
@@ -197,19 +206,41 @@ void MockLlm::Service::complete(const std::shared_ptr<Exchange>& exchange, bool 
         ->run();
 }
 
-std::string MockLlm::Service::metrics() const {
-    const std::string prefix = options_.sglang ? "sglang:" : "vllm:";
+Prompt MockLlm::Service::prompt_of(const Completion& completion) const {
+    // What engines key their caches on beside the text: the model (or adapter) and the salt.
+    const auto seed = hash(completion.salt, hash(completion.model + '\n'));
+    return {block_hashes(completion.prompt, options_.speed.block_tokens, seed), prompt_tokens(completion)};
+}
+
+std::string MockLlm::Service::metrics() {
+    const auto figures = engine_->figures();
     const auto labels = "model_name=\"" + options_.model + "\"";
-    const auto capacity = static_cast<double>(engine_.capacity());
-    const double use = capacity > 0 ? static_cast<double>(engine_.cache().size()) / capacity : 0.0;
-    auto text = gauge(prefix + (options_.sglang ? "num_running_reqs" : "num_requests_running"), labels,
-                      static_cast<double>(engine_.running())) +
-                gauge(prefix + (options_.sglang ? "num_queue_reqs" : "num_requests_waiting"), labels,
-                      static_cast<double>(engine_.waiting())) +
-                gauge(prefix + (options_.sglang ? "token_usage" : "kv_cache_usage_perc"), labels, use);
-    if (!options_.sglang && capacity > 0) {
-        text += gauge("vllm:cache_config_info",
-                      "block_size=\"16\",num_gpu_blocks=\"" + std::to_string(engine_.capacity()) + "\"", 1);
+    std::string text;
+    const auto add = [&](std::string_view name, std::string_view type, auto value) {
+        text += metric(name, type, labels, static_cast<double>(value));
+    };
+    if (options_.sglang) {
+        add("sglang:num_running_reqs", "gauge", figures.running);
+        add("sglang:num_queue_reqs", "gauge", figures.waiting);
+        add("sglang:num_waiting_uncached_tokens", "gauge", figures.waiting_tokens);
+        add("sglang:token_usage", "gauge", figures.cache_use);
+        add("sglang:prompt_tokens_total", "counter", figures.prompt_tokens);
+        add("sglang:cached_tokens_total", "counter", figures.cached_tokens);
+        add("sglang:generation_tokens_total", "counter", figures.generated_tokens);
+        return text;
+    }
+    add("vllm:num_requests_running", "gauge", figures.running);
+    add("vllm:num_requests_waiting", "gauge", figures.waiting);
+    add("vllm:kv_cache_usage_perc", "gauge", figures.cache_use);
+    add("vllm:prefix_cache_queries_total", "counter", figures.prompt_tokens);
+    add("vllm:prefix_cache_hits_total", "counter", figures.cached_tokens);
+    add("vllm:prompt_tokens_total", "counter", figures.prompt_tokens);
+    add("vllm:generation_tokens_total", "counter", figures.generated_tokens);
+    if (options_.speed.cache_blocks > 0) {
+        text += metric("vllm:cache_config_info", "gauge",
+                       "block_size=\"" + std::to_string(options_.speed.block_tokens) +
+                           "\",num_gpu_blocks=\"" + std::to_string(options_.speed.cache_blocks) + "\"",
+                       1);
     }
     return text;
 }

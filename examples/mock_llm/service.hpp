@@ -24,7 +24,8 @@ class MockLlm::Service : public std::enable_shared_from_this<MockLlm::Service> {
     void set_failure(Failure failure, double ratio);
     Counters counters() const;
 
-    Engine& engine() { return engine_; }
+    Engine& engine() { return *engine_; }
+    Prompt prompt_of(const Completion& completion) const;
     const asio::strand<asio::any_io_executor>& strand() const { return strand_; }
 
     // For completions under way.
@@ -34,7 +35,7 @@ class MockLlm::Service : public std::enable_shared_from_this<MockLlm::Service> {
   private:
     void complete(const std::shared_ptr<http_server::Exchange>& exchange, bool chat);
     Failure draw_failure();
-    std::string metrics() const;
+    std::string metrics();
     void count(std::uint64_t Counters::*which) {
         const std::lock_guard lock{mutex_};
         ++(counters_.*which);
@@ -42,7 +43,7 @@ class MockLlm::Service : public std::enable_shared_from_this<MockLlm::Service> {
 
     asio::strand<asio::any_io_executor> strand_;
     Options options_;
-    Engine engine_;
+    std::unique_ptr<Engine> engine_;
 
     mutable std::mutex mutex_{};  // over all below
     Counters counters_{};

@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "mock_llm/answers.hpp"
-#include "mock_llm/engine.hpp"
 #include "mock_llm/mock_llm.hpp"
+#include "mock_llm/modelled_engine.hpp"
+#include "mock_llm/paced_engine.hpp"
+#include "mock_llm/prompt_blocks.hpp"
 #include "programs/raw_client.hpp"
 #include "support/catch.hpp"
 
@@ -87,7 +89,7 @@ TEST_CASE("a streamed chat says the same as the plain one, an event a token, and
     }
     CHECK(text == "The quick tide ");
     CHECK(json::parse(events[3])["choices"][0]["finish_reason"] == "length");
-    CHECK(json::parse(events[4])["usage"]["total_tokens"] == 5);
+    CHECK(json::parse(events[4])["usage"]["total_tokens"] == 7);
 }
 
 TEST_CASE("what cannot be answered is refused in OpenAI's shape") {
@@ -162,48 +164,117 @@ TEST_CASE("the engine runs max_batch requests and queues the rest in order") {
     asio::io_context io;
     mock_llm::Speed speed;
     speed.max_batch = 2;
-    mock_llm::Engine engine{io.get_executor(), speed};
+    mock_llm::PacedEngine engine{io.get_executor(), speed};
     std::vector<int> order;
     for (int i = 0; i < 5; ++i) {
-        engine.submit({}, 1, [&order, i](std::size_t, bool last) {
-            if (last) order.push_back(i);
+        engine.submit({}, 1, [&order, i](const mock_llm::Engine::Tokens& tokens) {
+            if (tokens.last) order.push_back(i);
         });
     }
-    CHECK(engine.running() == 2);
-    CHECK(engine.waiting() == 3);
+    CHECK(engine.figures().running == 2);
+    CHECK(engine.figures().waiting == 3);
     engine.cancel(2);  // running
-    CHECK(engine.running() == 2);
+    CHECK(engine.figures().running == 2);
     engine.cancel(5);  // waiting
-    CHECK(engine.waiting() == 1);
+    CHECK(engine.figures().waiting == 1);
     io.run();
     CHECK(order == std::vector<int>{0, 2, 3});
-    CHECK(engine.running() == 0);
+    CHECK(engine.figures().running == 0);
 }
 
 TEST_CASE("tokens come at their rate and none is lost when the timer is late") {
     asio::io_context io;
     mock_llm::Speed speed;
     speed.tokens_per_second = 100'000;  // far more often than any timer fires
-    mock_llm::Engine engine{io.get_executor(), speed};
+    mock_llm::PacedEngine engine{io.get_executor(), speed};
     std::size_t tokens = 0;
     int lasts = 0;
-    engine.submit({}, 2'000, [&](std::size_t count, bool last) {
-        tokens += count;
-        lasts += last ? 1 : 0;
+    engine.submit({}, 2'000, [&](const mock_llm::Engine::Tokens& come) {
+        tokens += come.count;
+        lasts += come.last ? 1 : 0;
     });
     io.run();
     CHECK(tokens == 2'000);
     CHECK(lasts == 1);
 }
 
-TEST_CASE("the prompt cache holds the most recent blocks and finds the longest leading part") {
-    mock_llm::PromptCache cache{3};
-    const auto blocks = mock_llm::block_hashes(std::string(64, 'a') + std::string(64, 'b') + "c");
-    REQUIRE(blocks.size() == 3);
-    CHECK(cache.take(blocks) == 0);
-    CHECK(cache.take(blocks) == 3);
-    const auto other = mock_llm::block_hashes(std::string(64, 'a') + "z");
-    CHECK(cache.take(other) == 1);
-    CHECK(cache.size() == 3);
-    CHECK(mock_llm::block_hashes(std::string(64, 'b'))[0] != blocks[1]);  // chained: the place counts
+TEST_CASE("blocks are full ones, and chained: the place of a text counts, and what it begins with") {
+    const auto blocks = mock_llm::block_hashes(std::string(64, 'a') + std::string(64, 'b') + "c", 16);
+    REQUIRE(blocks.size() == 2);
+    CHECK(mock_llm::block_hashes(std::string(64, 'a') + "z", 16) == std::vector{blocks[0]});
+    CHECK(mock_llm::block_hashes(std::string(64, 'b'), 16)[0] != blocks[1]);
+    CHECK(mock_llm::block_hashes(std::string(64, 'a'), 16, mock_llm::hash("salt"))[0] != blocks[0]);
+}
+
+TEST_CASE("a prompt that was asked before is found in the cache, and the answer and the metrics say so") {
+    mock_llm::Options options;
+    options.speed.cache_blocks = 100;
+    const bool modelled = GENERATE(false, true);
+    if (modelled) options.speed.model.emplace().prefill_rate = 1e6;
+    const Running mock{options};
+    const auto ask = [&](const std::string& text, const std::string& more = {}) {
+        const auto body = R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":")" + text +
+                          "\"}]" + more + "}";
+        const auto answer = json::parse(body_of(mock.ask(post("/v1/chat/completions", body))));
+        return answer["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+    };
+    // "<|user|>" and the text: 8 + 312 bytes, 80 tokens and one, five full blocks.
+    const std::string text(312, 'x');
+    CHECK(ask(text) == 0);
+    CHECK(ask(text) == 80);
+    CHECK(ask(text + std::string(100, 'y')) == 80);
+    CHECK(ask(text, R"(,"cache_salt":"s")") == 0);
+    CHECK(ask(text, R"(,"tools":[{"type":"function"}])") == 0);
+    const auto metrics = body_of(mock.ask(test::get("/metrics")));
+    CHECK(metrics.find("vllm:prefix_cache_hits_total{model_name=\"m\"} 160\n") != std::string::npos);
+    CHECK(metrics.find("vllm:num_requests_running{model_name=\"m\"} 0\n") != std::string::npos);
+    CHECK(metrics.find("vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1\n") !=
+          std::string::npos);
+}
+
+TEST_CASE("token ids of equal length do not match each other") {
+    mock_llm::Options options;
+    options.speed.cache_blocks = 100;
+    const Running mock{options};
+    const auto ask = [&](int first) {
+        json ids = json::array();
+        for (int i = 0; i < 40; ++i) ids.push_back(first + i);
+        const json body{{"model", "m"}, {"max_tokens", 1}, {"prompt", ids}};
+        const auto answer = json::parse(body_of(mock.ask(post("/v1/completions", body.dump()))));
+        return answer["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+    };
+    CHECK(ask(1000) == 0);
+    CHECK(ask(2000) == 0);
+    CHECK(ask(1000) == 32);
+}
+
+TEST_CASE("the modelled engine tells each token once, and its figures are those of its queue and batch") {
+    asio::io_context io;
+    inference::Profile profile;
+    profile.prefill_rate = 1e6;
+    profile.step = 1ms;
+    profile.max_batch = 2;
+    profile.room = 1'000;
+    mock_llm::ModelledEngine engine{io.get_executor(), profile};
+    std::vector<std::size_t> tokens(5);
+    int lasts = 0;
+    for (std::size_t i = 0; i < 5; ++i) {
+        engine.submit({{}, 100}, 20, [&, i](const mock_llm::Engine::Tokens& come) {
+            tokens[i] += come.count;
+            lasts += come.last ? 1 : 0;
+        });
+    }
+    engine.submit({{}, 5'000}, 5'000, [](const auto&) { FAIL("it was cancelled"); });  // more than the room
+    engine.cancel(6);
+    const auto before = engine.figures();  // nobody is told anything before the loop runs
+    CHECK(before.running <= 2);
+    CHECK(before.running + before.waiting <= 5);
+    CHECK(before.cache_use == Approx(0.12 * static_cast<double>(before.running)));
+    engine.cancel(2);
+    CHECK(engine.figures().running <= 2);
+    io.run();
+    CHECK(tokens == std::vector<std::size_t>{20, 0, 20, 20, 20});
+    CHECK(lasts == 4);
+    CHECK(engine.figures().running == 0);
+    CHECK(engine.figures().waiting_tokens == 0);
 }
