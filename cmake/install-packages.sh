@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
 #
-#     cmake/install-packages.sh build   what the libraries need
-#     cmake/install-packages.sh demo    and what the demo needs
-#     cmake/install-packages.sh tests   what the libraries need, and the tests
+#     cmake/install-packages.sh build       what the libraries need
+#     cmake/install-packages.sh demo        and what the demo needs
+#     cmake/install-packages.sh tests       what the libraries need, and the tests
+#     cmake/install-packages.sh benchmark   what the libraries need, and the benchmarks: HAProxy and nginx, not started
 #
 # For Debian and Ubuntu, as root or through sudo. Says what it installs; when all is there it is silent, needs no
 # rights and no network. On another system it says what is needed and goes on: the build then finds it, or tells.
@@ -11,8 +12,8 @@ set -euo pipefail
 
 what=${1:-}
 case $what in
-    build | demo | tests) ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    build | demo | tests | benchmark) ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
@@ -44,6 +45,7 @@ case $what in
         packages+=(clang catch2 pkg-config curl libbenchmark-dev python3)
         welcome=(libcpp-httplib-dev libuv1-dev mold)
         ;;
+    benchmark) packages+=(libbenchmark-dev python3 haproxy nginx-light) ;;
 esac
 missing=()
 for package in "${packages[@]}"; do
@@ -85,4 +87,10 @@ fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 echo "Installing with apt-get: ${missing[*]}"
 as_root apt-get update -qq
+# Debian starts a daemon that is installed, unless its policy says no (101). Who has a policy keeps it.
+policy=/usr/sbin/policy-rc.d
+if [ "$what" = benchmark ] && [ ! -e $policy ]; then
+    trap 'as_root rm -f $policy' EXIT
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+fi
 as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -4,14 +4,14 @@
 #   tests/benchmark/run.sh [--short] [OUTPUT_DIR]
 #
 # Writes hot-path.json (Google Benchmark's), hot-path.md and hot-path.svg. Needs libbenchmark-dev and python3.
-# --short: once and briefly, so that it cannot rot; its figures mean nothing.
+# --short: once and briefly, so that it cannot rot; its figures mean nothing. The gateway's (gateway.sh) runs along.
 #
 # The program pins its threads itself, each to a CPU of its own of those that it may use (so `taskset` narrows them).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-repetitions=5 min_time=0.1
-if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.005; shift; fi
+repetitions=5 min_time=0.1 short=no
+if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.005 short=yes; shift; fi
 out=${1:-build/benchmark}
 mkdir -p "$out"
 cmake -S . -B build/benchmark-release -G Ninja -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_FULL=OFF -DFAIRLEAD_TESTS=ON \
@@ -25,3 +25,4 @@ build/benchmark-release/bin/bench-hot-path --benchmark_repetitions="$repetitions
     --benchmark_out_format=json >"$out/hot-path.txt" 2>&1
 python3 tests/benchmark/report.py "$out/hot-path.json" "$out/hot-path.md" "$out/hot-path.svg"
 cat "$out/hot-path.md"
+if [ "$short" = yes ]; then tests/benchmark/gateway.sh --short "$out"; fi
