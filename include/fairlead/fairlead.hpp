@@ -18,8 +18,10 @@
 #include <fairlead/resilience/load_monitor.hpp>          // when to read it, on a loop of your own
 #include <fairlead/strategies/any_strategy.hpp>          // chosen at run time
 #include <fairlead/strategies/consistent_hash.hpp>       // by key
+#include <fairlead/strategies/learns.hpp>                // one of your own that learns
 #include <fairlead/strategies/least_connections.hpp>     // by load
 #include <fairlead/strategies/least_tokens.hpp>          // by outstanding tokens
+#include <fairlead/strategies/prefix_affinity.hpp>       // by what lies in its cache
 #include <fairlead/strategies/random.hpp>                // uniform
 #include <fairlead/strategies/response_time.hpp>         // by expected wait
 #include <fairlead/strategies/round_robin.hpp>           // in turn

@@ -264,6 +264,17 @@ class Balancer {
         return core_.watch(std::move(callback));
     }
 
+    /// Whether the strategy can explain itself.
+    static constexpr bool explains = Explains<S>;
+
+    /// Why a request that asks this would go where it goes: every candidate with the terms of its cost, by
+    /// priority, the one to be chosen first (or one that costs nearly the same). Empty where no backend
+    /// matches, or the strategy in force does not choose by such a cost. Changes nothing. O(backends log
+    /// backends); takes a lock for a pointer copy. Throws std::bad_alloc.
+    std::vector<Explained> explain(const Criteria& criteria) requires Explains<S> {
+        return core_.explain(criteria);
+    }
+
     const Options& options() const noexcept { return core_.options(); }
     Mode mode() const noexcept { return mode_; }  ///< of the settings; else `multi_backend`
     Transport& transport() noexcept { return transport_; }

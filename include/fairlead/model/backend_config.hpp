@@ -41,6 +41,8 @@ struct BackendConfig {
     std::optional<Duration> idle_timeout{};        ///< silence between two bytes; `timeout` unless set
     std::optional<Duration> total_timeout{};       ///< the whole exchange; off unless set
     HealthOverride health{};                       ///< its own health check
+    std::uint64_t cache_blocks =
+        0;                ///< of its prefix cache; 0: as its engine tells, or the strategy's default
     bool mirror = false;  ///< never serves: only gets copies of requests (`Options::mirror_share`)
 
     bool operator==(const BackendConfig&) const = default;

@@ -14,8 +14,10 @@
 #include <variant>
 
 #include <fairlead/strategies/consistent_hash.hpp>
+#include <fairlead/strategies/learns.hpp>
 #include <fairlead/strategies/least_connections.hpp>
 #include <fairlead/strategies/least_tokens.hpp>
+#include <fairlead/strategies/prefix_affinity.hpp>
 #include <fairlead/strategies/random.hpp>
 #include <fairlead/strategies/response_time.hpp>
 #include <fairlead/strategies/round_robin.hpp>
@@ -34,7 +36,8 @@ enum class StrategyKind : std::uint8_t {
     consistent_hash,
     response_time,
     weighted_random,
-    least_tokens
+    least_tokens,
+    prefix_affinity
 };
 
 /// One of the built-in strategies, as a strategy. No virtual call, no allocation in a pick.
@@ -45,7 +48,7 @@ enum class StrategyKind : std::uint8_t {
 ///     else std::cerr << named.error();
 class AnyStrategy {
     using Variant = std::variant<RoundRobin, WeightedRoundRobin, LeastConnections, Random, ConsistentHash,
-                                 ResponseTime, WeightedRandom, LeastTokens>;
+                                 ResponseTime, WeightedRandom, LeastTokens, PrefixAffinity>;
 
     template <class S, class V>
     struct IsAlternative;
@@ -94,7 +97,38 @@ class AnyStrategy {
     /// `table` is one that this strategy, or a copy of it, has built.
     std::size_t pick(const Table& table, std::span<const Candidate> candidates, Pick& pick) const noexcept;
 
+    using Terms = PrefixAffinity::Terms;
+
+    /// As that strategy does; nothing for those that do not choose by such a cost.
+    template <class Visit>
+    void explain(const Table& table, std::span<const Candidate> candidates, const Criteria& criteria,
+                 Time now, Visit&& visit) const;
+
+    // What the one that learns remembers, whichever is in force: see `Learns`.
+
+    using State = PrefixAffinity::State;
+
+    bool is_learning() const noexcept { return learner() != nullptr; }
+    void joined(State& state, const Candidate& candidate, std::size_t members) const {
+        if (const auto* learner = this->learner()) learner->joined(state, candidate, members);
+    }
+    void told(State& state, BackendId id, const LoadReport& report) const {
+        if (const auto* learner = this->learner()) learner->told(state, id, report);
+    }
+    std::uint64_t picked(State& state, BackendId id, const Criteria& criteria) const noexcept {
+        const auto* learner = this->learner();
+        return learner == nullptr ? criteria.tokens : learner->picked(state, id, criteria);
+    }
+    void first_byte(State& state, BackendId id) const noexcept {
+        if (const auto* learner = this->learner()) learner->first_byte(state, id);
+    }
+    void finished(State& state, BackendId id, const Outcome& outcome) const noexcept {
+        if (const auto* learner = this->learner()) learner->finished(state, id, outcome);
+    }
+
   private:
+    const PrefixAffinity* learner() const noexcept { return std::get_if<PrefixAffinity>(&strategy_); }
+
     template <std::size_t... I>
     static constexpr std::array<std::string_view, count> names(std::index_sequence<I...>) noexcept {
         return {std::variant_alternative_t<I, Variant>::name...};
@@ -134,12 +168,25 @@ class AnyStrategy::Table {
         return std::visit([](const auto& table) { return memory_of(table); }, table_);
     }
 
+    void learn_from(PrefixAffinity::State& state) noexcept {
+        if (auto* learning = std::get_if<PrefixAffinity::Table>(&table_)) learning->learn_from(state);
+    }
+
   private:
     friend class AnyStrategy;
     std::variant<RoundRobin::Table, WeightedRoundRobin::Table, LeastConnections::Table, Random::Table,
-                 ConsistentHash::Table, ResponseTime::Table, WeightedRandom::Table, LeastTokens::Table>
+                 ConsistentHash::Table, ResponseTime::Table, WeightedRandom::Table, LeastTokens::Table,
+                 PrefixAffinity::Table>
         table_;
 };
+
+template <class Visit>
+void AnyStrategy::explain(const Table& table, std::span<const Candidate> candidates, const Criteria& criteria,
+                          Time now, Visit&& visit) const {
+    const auto* held = std::get_if<PrefixAffinity::Table>(&table.table_);
+    if (const auto* strategy = learner(); strategy != nullptr && held != nullptr)
+        strategy->explain(*held, candidates, criteria, now, visit);
+}
 
 inline AnyStrategy::Named AnyStrategy::from_name(std::string_view wanted) {
     const auto known = names();
@@ -177,7 +224,7 @@ std::size_t AnyStrategy::pick_as(const Table& table, std::span<const Candidate> 
 
 inline std::size_t AnyStrategy::pick(const Table& table, std::span<const Candidate> candidates,
                                      Pick& pick) const noexcept {
-    static_assert(count == 8, "name every alternative below");
+    static_assert(count == 9, "name every alternative below");
     switch (kind()) {
         case StrategyKind::round_robin:
             return pick_as<0>(table, candidates, pick);
@@ -195,10 +242,12 @@ inline std::size_t AnyStrategy::pick(const Table& table, std::span<const Candida
             return pick_as<6>(table, candidates, pick);
         case StrategyKind::least_tokens:
             return pick_as<7>(table, candidates, pick);
+        case StrategyKind::prefix_affinity:
+            return pick_as<8>(table, candidates, pick);
     }
     return 0;
 }
 
-static_assert(Strategy<AnyStrategy>);
+static_assert(Learns<AnyStrategy>);
 
 }  // namespace fairlead

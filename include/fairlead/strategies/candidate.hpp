@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include <fairlead/model/backend_config.hpp>
+#include <fairlead/model/time.hpp>
 #include <fairlead/strategies/detail/account.hpp>
+#include <fairlead/strategies/detail/tick.hpp>
 
 namespace fairlead {
 
@@ -17,6 +19,16 @@ struct CandidateAccess;  // the balancer's side of a candidate: balancer/detail/
 
 /// A backend's dense number within one balancer; given again some time after the backend was removed.
 using BackendId = std::uint32_t;
+
+/// A figure that a backend's engine told of itself, and how much of it still holds: 1 when it is new, about
+/// e^(-age / 2 s), and 0 when it is unknown or three intervals old. An unknown figure is no 0.
+struct ToldFigure {
+    float value = 0;
+    float trust = 0;
+
+    /// The figure where it is trusted, `mean` where it is not.
+    float towards(float mean) const noexcept { return mean + (value - mean) * trust; }
+};
 
 /// One member of the set that a strategy chooses from: a view of a backend. Names, weights and tags are
 /// fixed for the table's life; the figures are live and may be a moment old.
@@ -71,6 +83,24 @@ class Candidate {
     /// twice as slow. Kept ready where the strategy's `Needs` ask for it.
     float slowness() const noexcept { return account_->slowness.load(std::memory_order_relaxed); }
 
+    /// What the engine told (`Balancer::report_load`) at `now` (`Pick::now`): requests that others than this
+    /// balancer brought, worked on and waiting; uncached prompt tokens of these; share of its cache in use.
+    ToldFigure others_running(Time now) const noexcept { return told(account_->others_running, now); }
+    ToldFigure others_waiting(Time now) const noexcept { return told(account_->others_waiting, now); }
+    ToldFigure others_waiting_tokens(Time now) const noexcept { return told(account_->others_tokens, now); }
+    ToldFigure cache_use(Time now) const noexcept { return told(account_->cache_use, now); }
+
+    /// Prompt tokens lately answered, and the seconds that they waited for their first byte; both fade.
+    float prefilled_tokens() const noexcept {
+        return account_->prefilled_tokens.load(std::memory_order_relaxed);
+    }
+    float prefilled_seconds() const noexcept {
+        return account_->prefilled_seconds.load(std::memory_order_relaxed);
+    }
+
+    /// Blocks of the backend's prefix cache as configured; 0: not said.
+    std::uint64_t cache_blocks() const noexcept { return config_->cache_blocks; }
+
     /// Whether it could take a request at this moment: it serves, does not rest, and is below its limit.
     bool can_take() const noexcept {
         return ((account_->word.load(std::memory_order_relaxed) ^ generation_) & detail::word::busy_mask) <
@@ -86,6 +116,18 @@ class Candidate {
 
     static std::uint64_t not_below_0(std::int64_t tokens) noexcept {
         return tokens > 0 ? static_cast<std::uint64_t>(tokens) : 0;
+    }
+
+    ToldFigure told(const detail::Told& figure, Time now) const noexcept {
+        const float value = figure.value.load(std::memory_order_relaxed);
+        if (!(value >= 0)) return {};  // NaN: unknown
+        const detail::Tick age = detail::tick_of(now) - figure.tick.load(std::memory_order_relaxed);
+        if (age >= detail::Tick{1} << 31) return {value, 1};  // told after this pick began
+        if (age > account_->told_for.load(std::memory_order_relaxed)) return {};
+        // e^x by four terms of its series: 7 % off at three seconds.
+        constexpr auto ticks = static_cast<float>(2e9 / detail::nanoseconds_per_tick);
+        const float x = static_cast<float>(age) / ticks;
+        return {value, 1 / (1 + x * (1 + x * (0.5F + x / 6)))};
     }
 
     const detail::Account* account_ = nullptr;

@@ -41,8 +41,9 @@ namespace fairlead {
 /// backend is void: it was removed (its number may be given again), restarted, or another server stands
 /// behind its name.
 ///
-/// A strategy may also have `joined(state, candidate)`, called for every member, new or not, before a
-/// snapshot that shows it is published; `told(state, id, report)`, what an engine said of its load
+/// A strategy may also have `joined(state, candidate, members)`, called for each of the members, new
+/// or not, before a snapshot that shows it is published; `told(state, id, report)`, what an engine said of
+/// its load
 /// (`Balancer::report_load`); and `is_learning()`, false where nothing of all this is wanted.
 ///
 /// Threads: `picked`, `first_byte` and `finished` are called on the path of requests, by any thread at any

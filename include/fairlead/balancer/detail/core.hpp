@@ -75,10 +75,12 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         if constexpr (Learns<S>) {
             if (const S* learner = learning()) learner->first_byte(learned_, LeaseAccess::id(lease));
         }
+        const std::uint64_t prefilled = LeaseAccess::tokens(lease);
         TokenAccount::decode(*backend, lease, stops_clock);
         if (options_.timing) {
             LeaseAccess::wait(lease) = now - LeaseAccess::began(lease);
             note_first_byte(*backend, LeaseAccess::wait(lease));
+            if (prefilled != 0) note_prefill(*backend, prefilled, LeaseAccess::wait(lease));
             if (stops_clock) LeaseAccess::began(lease) = now;
         }
         if (LeaseAccess::half_open(lease)) [[unlikely]]
@@ -270,7 +272,8 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         if (!backend) return Errc::unknown_backend;
         note_load(*backend, report, 3 * load_interval_of(options_));
         if constexpr (requires { strategy_.told(learned_, backend->id, report); })
-            strategy_.told(learned_, backend->id, report);
+            strategy_.told(learned_, backend->id,
+                           report);  // what follows from it does so in the next picture
         return {};
     }
 
@@ -352,8 +355,10 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     /// Called with the roster's mutex.
     void publish(Time now) {
         auto members = roster_.members();
-        if constexpr (requires(const Candidate& member) { strategy_.joined(learned_, member); }) {
-            for (const auto& member : members) strategy_.joined(learned_, member.candidate);
+        if constexpr (requires(const Candidate& member) {
+                          strategy_.joined(learned_, member, std::size_t{1});
+                      }) {
+            for (const auto& member : members) strategy_.joined(learned_, member.candidate, members.size());
         }
         const auto previous = publication_.current();
         auto snapshot = subsets_.draw(strategy_, std::move(members), previous.get());

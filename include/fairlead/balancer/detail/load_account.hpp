@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 
 #include <fairlead/balancer/detail/latency.hpp>
@@ -16,6 +18,17 @@ inline void tell(Told& told, std::optional<double> value, Tick now) noexcept {
     if (!value || !std::isfinite(*value)) return;  // what is not said stays what it was, and ages
     told.value.store(static_cast<float>(std::max(0.0, *value)), std::memory_order_relaxed);
     told.tick.store(now, std::memory_order_relaxed);
+}
+
+/// A prompt of so many uncached tokens had its first byte after `wait`. Both sums forget a 64th each time, so
+/// that the last 64 prompts make the rate. Relaxed: a lost update costs one of them.
+inline void note_prefill(Account& account, std::uint64_t tokens, Duration wait) noexcept {
+    constexpr float keep = 63.0F / 64.0F;
+    const auto more = [](std::atomic<float>& sum, float by) {
+        sum.store(sum.load(std::memory_order_relaxed) * keep + by, std::memory_order_relaxed);
+    };
+    more(account.prefilled_tokens, static_cast<float>(tokens));
+    more(account.prefilled_seconds, std::max(0.0F, std::chrono::duration<float>(wait).count()));
 }
 
 /// Takes note of a report that counts for `lasts`. Our own requests are in what the engine shows, and in our

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <new>
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/balancer/detail/picker.hpp>
@@ -19,6 +21,7 @@
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/balancer/snapshot.hpp>
+#include <fairlead/strategies/explained.hpp>
 
 namespace fairlead::detail {
 
@@ -54,6 +57,37 @@ class Selection {
         if (found.candidate == nullptr) return LeaseAccess::refused(Errc::no_backends);
         // A copy teaches nothing: nobody is sent to a mirror for what it has cached.
         return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{}, criteria.tokens);
+    }
+
+    /// What the strategy thinks of each candidate, the next to be chosen first. Throws std::bad_alloc.
+    std::vector<Explained> explain(const Criteria& criteria) requires Explains<S> {
+        const auto snapshot = publication_.current();
+        const Group<S>* group = &snapshot->pool;
+        FirstUse<S> subset;
+        if (!criteria.model.empty() || !criteria.tags.empty()) {
+            group = subsets_.find(*snapshot, criteria);
+            if (group == nullptr) {
+                subset = subsets_.first_use(*snapshot, criteria);
+                group = subset.group;
+            }
+        }
+        std::vector<Explained> all;
+        if (group == nullptr) return all;  // an unknown model or tag
+        const Time now = options_.timing ? clock_.now() : Time{};
+        for (const auto& level : group->levels) {
+            const auto visit = [&](std::size_t i, const typename S::Terms& terms) {
+                const Candidate& candidate = level.candidates[i];
+                all.push_back({std::string{candidate.name()}, level.priority, candidate.can_take(),
+                               terms.cached, terms.uncached, terms.waiting, terms.decoding, terms.pressure,
+                               terms.speed, terms.weight, terms.cost()});
+            };
+            snapshot->strategy.explain(*level.table, level.candidates, criteria, now, visit);
+        }
+        std::stable_sort(all.begin(), all.end(), [](const Explained& a, const Explained& b) {
+            if (a.priority != b.priority) return a.priority < b.priority;
+            return a.can_take != b.can_take ? a.can_take : a.cost < b.cost;
+        });
+        return all;
     }
 
   protected:
