@@ -1,7 +1,7 @@
 // How other routers choose by cache and load, written as strategies of one's own, to compare with.
 //
-// Both keep a memory of what they sent where. It is updated by the pick itself, and they allocate there: good
-// enough for one thread and for a comparison, not for a gateway.
+// Both remember what was sent where (`fairlead::Learns`). They allocate as they do so, and keep what they
+// know for one thread: good enough for a comparison, not for a gateway.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/strategies/learns.hpp>
 #include <fairlead/strategies/strategy.hpp>
 
 #include "engine/block_cache.hpp"
@@ -26,31 +27,40 @@ namespace simulator {
 /// flight differ by more than 32 and by more than 1.1 times, the fewest in flight; else the backend that was
 /// sent the longest part of this prompt, if that is over half of it; else the one that was sent least.
 ///
-/// What was sent is remembered without bound (`trees`): chained hashes make a set of them a tree.
+/// What was sent is remembered without bound: chained hashes make a set of them a tree.
 struct ThresholdCacheAware {
     static constexpr std::string_view name = "threshold_cache_aware";
 
-    struct Table {};
+    using Tree = std::unordered_set<std::uint64_t>;
+    struct State {
+        std::vector<Tree> trees{};  // by backend's number
+
+        Tree& tree_of(fairlead::BackendId id) {
+            if (trees.size() <= id) trees.resize(id + 1);
+            return trees[id];
+        }
+        void left(fairlead::BackendId) noexcept {}  // it keeps what it sent there
+    };
+    struct Table {
+        State* state = nullptr;
+        void learn_from(State& learned) noexcept { state = &learned; }
+    };
     Table build(std::span<const fairlead::Candidate>) const { return {}; }
 
-    std::size_t pick(const Table&, std::span<const fairlead::Candidate> candidates,
+    std::size_t pick(const Table& table, std::span<const fairlead::Candidate> candidates,
                      fairlead::Pick& pick) const noexcept {
-        const auto prompt = pick.criteria.prefix;
-        const std::size_t chosen = choose(candidates, prompt);
-        tree_of(candidates[chosen]).insert(prompt.begin(), prompt.end());
-        return chosen;
+        return choose(*table.state, candidates, pick.criteria.prefix);
     }
+
+    void picked(State& state, fairlead::BackendId id, const fairlead::Criteria& criteria) const noexcept {
+        state.tree_of(id).insert(criteria.prefix.begin(), criteria.prefix.end());
+    }
+    void first_byte(State&, fairlead::BackendId) const noexcept {}
+    void finished(State&, fairlead::BackendId, const fairlead::Outcome&) const noexcept {}
 
   private:
-    using Tree = std::unordered_set<std::uint64_t>;
-
-    Tree& tree_of(const fairlead::Candidate& candidate) const {
-        if (trees->size() <= candidate.id()) trees->resize(candidate.id() + 1);
-        return (*trees)[candidate.id()];
-    }
-
-    std::size_t choose(std::span<const fairlead::Candidate> candidates,
-                       std::span<const std::uint64_t> prompt) const {
+    static std::size_t choose(State& state, std::span<const fairlead::Candidate> candidates,
+                              std::span<const std::uint64_t> prompt) {
         const auto can_take = [&](std::size_t i) { return candidates[i].can_take(); };
         const auto least_by = [&](auto&& value) {
             std::size_t least = candidates.size();
@@ -69,7 +79,7 @@ struct ThresholdCacheAware {
         }
         if (most > least && most - least > 32 && most > 1.1 * least) return least_by(in_flight);
         const auto matched = [&](std::size_t i) {
-            const Tree& tree = tree_of(candidates[i]);
+            const Tree& tree = state.tree_of(candidates[i].id());
             std::size_t count = 0;
             while (count < prompt.size() && tree.contains(prompt[count])) ++count;
             return count;
@@ -84,12 +94,10 @@ struct ThresholdCacheAware {
             }
         }
         if (2 * best_match > prompt.size()) return best;
-        return least_by([&](std::size_t i) { return tree_of(candidates[i]).size(); });
+        return least_by([&](std::size_t i) { return state.tree_of(candidates[i].id()).size(); });
     }
-
-    std::shared_ptr<std::vector<Tree>> trees = std::make_shared<std::vector<Tree>>();
 };
-static_assert(fairlead::Strategy<ThresholdCacheAware>);
+static_assert(fairlead::Learns<ThresholdCacheAware>);
 
 /// Weighted sum of scores from 0 to 1: the scheduler of the Kubernetes gateway API's inference extension,
 /// with llm-d's weights. Share of the prompt that the backend was sent before (3), how short its queue is
@@ -103,12 +111,19 @@ class WeightedScorers {
     WeightedScorers(std::shared_ptr<Board> board, std::size_t believed_blocks)
         : board_{std::move(board)}, believed_blocks_{believed_blocks} {}
 
-    struct Table {};
+    struct State {
+        std::vector<inference::BlockCache> caches{};  // by backend's number
+
+        void left(fairlead::BackendId) noexcept {}
+    };
+    struct Table {
+        const State* state = nullptr;
+        void learn_from(State& learned) noexcept { state = &learned; }
+    };
     Table build(std::span<const fairlead::Candidate>) const { return {}; }
 
-    std::size_t pick(const Table&, std::span<const fairlead::Candidate> candidates,
+    std::size_t pick(const Table& table, std::span<const fairlead::Candidate> candidates,
                      fairlead::Pick& pick) const noexcept {
-        const auto prompt = pick.criteria.prefix;
         const auto& metrics = board_->read();
         const auto waiting = [&](std::size_t i) { return metrics[candidates[i].id()].waiting; };
         std::uint32_t most = 0;
@@ -125,7 +140,8 @@ class WeightedScorers {
             if (!candidates[i].can_take()) continue;
             const double queue = most == least ? 1.0 : double(most - waiting(i)) / double(most - least);
             const double free = 1 - metrics[candidates[i].id()].used;
-            const double score = 3 * matched(candidates[i], prompt) + 2 * queue + 2 * free;
+            const double score =
+                3 * matched(*table.state, candidates[i].id(), pick.criteria.prefix) + 2 * queue + 2 * free;
             if (score > best_score) {
                 best = i;
                 best_score = score;
@@ -134,29 +150,27 @@ class WeightedScorers {
                 best = i;
             }
         }
-        cache_of(candidates[best]).insert(prompt);
         return best;
     }
 
-  private:
-    inference::BlockCache& cache_of(const fairlead::Candidate& candidate) const {
-        while (caches_->size() <= candidate.id()) caches_->emplace_back(believed_blocks_);
-        return (*caches_)[candidate.id()];
+    void picked(State& state, fairlead::BackendId id, const fairlead::Criteria& criteria) const noexcept {
+        while (state.caches.size() <= id) state.caches.emplace_back(believed_blocks_);
+        state.caches[id].insert(criteria.prefix);
     }
+    void first_byte(State&, fairlead::BackendId) const noexcept {}
+    void finished(State&, fairlead::BackendId, const fairlead::Outcome&) const noexcept {}
 
-    double matched(const fairlead::Candidate& candidate, std::span<const std::uint64_t> prompt) const {
-        if (prompt.empty()) return 0;
-        const auto& cache = cache_of(candidate);
+  private:
+    static double matched(const State& state, fairlead::BackendId id, std::span<const std::uint64_t> prompt) {
+        if (prompt.empty() || id >= state.caches.size()) return 0;
         std::size_t count = 0;
-        while (count < prompt.size() && cache.holds(prompt[count])) ++count;
+        while (count < prompt.size() && state.caches[id].holds(prompt[count])) ++count;
         return static_cast<double>(count) / static_cast<double>(prompt.size());
     }
 
     std::shared_ptr<Board> board_;
     std::size_t believed_blocks_;
-    std::shared_ptr<std::vector<inference::BlockCache>> caches_ =
-        std::make_shared<std::vector<inference::BlockCache>>();
 };
-static_assert(fairlead::Strategy<WeightedScorers>);
+static_assert(fairlead::Learns<WeightedScorers>);
 
 }  // namespace simulator

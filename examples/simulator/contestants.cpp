@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fairlead/strategies/any_strategy.hpp>
+#include <fairlead/strategies/prefix_affinity.hpp>
 
 #include "simulator/cache_aware.hpp"
 
@@ -40,6 +41,13 @@ std::vector<Contestant> all() {
         built_in("response_time", "to the first token", fairlead::ResponseTime{}),
         built_in("consistent_hash", "key: the prompt's first two blocks", fairlead::ConsistentHash{}),
         built_in("consistent_hash_bounded", "the same, bounded_load 1.25", bounded(1.25)),
+        {"prefix_affinity", "",
+         [](const Site& site) {
+             fairlead::PrefixAffinity strategy;
+             strategy.block_tokens = site.scenario.engine.block_tokens;
+             strategy.cache_blocks = site.scenario.blocks_believed();
+             return router(site, strategy);
+         }},
         {"threshold_cache_aware", "rule of another router",
          [](const Site& site) { return router(site, ThresholdCacheAware{}); }},
         {"weighted_scorers", "rule of another router; reads all metrics every 50 ms",

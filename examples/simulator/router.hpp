@@ -37,7 +37,7 @@ class Router {
     virtual void add(fairlead::BackendConfig config) = 0;
 
     /// What an engine says of itself.
-    virtual void loaded(const std::string& backend, const fairlead::LoadReport& report) = 0;
+    virtual void report_load(const std::string& backend, const fairlead::LoadReport& report) = 0;
 
     /// Nanoseconds of real time that each choice took; handed over.
     std::vector<std::uint32_t> take_pick_times() { return std::exchange(pick_times_, {}); }
@@ -66,8 +66,8 @@ class RouterOf : public Router {
         balancer_.report(std::move(lease), outcome);
     }
     void add(fairlead::BackendConfig config) override { balancer_.add(std::move(config)); }
-    void loaded(const std::string& backend, const fairlead::LoadReport& report) override {
-        if constexpr (requires { balancer_.loaded(backend, report); }) balancer_.loaded(backend, report);
+    void report_load(const std::string& backend, const fairlead::LoadReport& report) override {
+        balancer_.report_load(backend, report);
     }
 
   private:

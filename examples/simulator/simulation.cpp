@@ -22,6 +22,11 @@ constexpr Time beginning{1h};
 // Until a connection is refused.
 constexpr Duration refusal_time = 1ms;
 
+std::uint64_t leading_key(const Request& request) {
+    if (request.ids.empty()) return 0;
+    return Rng::mix(request.ids[std::min<std::size_t>(request.ids.size(), 2) - 1] + 1);
+}
+
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
@@ -192,7 +197,7 @@ void Simulation::scrape(std::size_t gateway) {
         if (scenario_.signals == Signals::tokens)
             report.waiting_tokens = static_cast<double>(figures.waiting_tokens);
         report.at = now_;
-        routers_[gateway]->loaded("b" + std::to_string(i), report);
+        routers_[gateway]->report_load("b" + std::to_string(i), report);
     }
 }
 
@@ -225,14 +230,14 @@ void Simulation::send(std::size_t slot) {
     const auto& request = *flight.request;
     const std::vector<std::string_view> tried{flight.tried.begin(), flight.tried.end()};
     fairlead::Criteria criteria;
-    // Prefix hashing's key: two blocks, since the first is common to all. Hashes are chained: the second one
-    // stands for both.
-    const std::size_t leading = std::min<std::size_t>(flight.blocks.size(), 2);
-    const auto* key = leading == 0 ? nullptr : &flight.blocks[leading - 1];
-    if (key != nullptr) criteria.key = {reinterpret_cast<const char*>(key), sizeof *key};
+    // Prefix hashing's key: two blocks, since the first is common to all; their ids are chained, so that the
+    // second one stands for both. The second may be a short one.
+    const std::uint64_t key = leading_key(request);
+    if (key != 0) criteria.key = {reinterpret_cast<const char*>(&key), sizeof key};
     criteria.tokens =
         static_cast<std::uint64_t>(std::llround(std::max(1.0, request.prompt_tokens * estimate_)));
     criteria.prefix = flight.blocks;
+    criteria.owner = request.conversation;
     criteria.exclude = tried;
     flight.lease = routers_[flight.gateway]->select(criteria);
     if (!flight.lease) {

@@ -214,7 +214,7 @@ TEST_CASE("simulation: wrong estimates reach the strategy, not the engine") {
     CHECK(summary_of(wrong).mean == summary_of(right).mean);
     scenario.estimate = 1;
     const auto tokens = run(scenario, "least_tokens");
-    scenario.happenings = {{Happening::Kind::estimates, 20s, 0, {}, 100}};
+    scenario.happenings = {{Happening::Kind::estimates, 20s, 0, {}, 1e-6}};  // one token each
     CHECK_FALSE(run(scenario, "least_tokens").sent == tokens.sent);
 }
 
