@@ -84,6 +84,8 @@ std::string_view chinese_error(Errc error) noexcept {
             return "没有该名称的策略";
         case Errc::bad_option:
             return "某个选项超出范围";
+        case Errc::fixed_option:
+            return "timing 和 seed 在运行中不能更改";
     }
     return {};
 }

@@ -216,7 +216,7 @@ TEST_CASE("the process's own locale is asked in the same order") {
 }
 
 TEST_CASE("every error of the library has a Chinese sentence of its own") {
-    for (int value = 1; value <= static_cast<int>(Errc::bad_option); ++value) {
+    for (int value = 1; value <= static_cast<int>(Errc::fixed_option); ++value) {
         const std::error_code error = make_error_code(static_cast<Errc>(value));
         CHECK(message(error, Language::english) == error.message());
         CHECK(message(error, Language::chinese) != error.message());

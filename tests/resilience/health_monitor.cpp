@@ -380,6 +380,42 @@ TEST_CASE("a changed threshold holds for the next probe") {
     CHECK(probe(monitor, Outcome::timeout) == ProbeFinding{"b0", 0, false});
 }
 
+TEST_CASE("other options hold at once for who has no word of its own, and keep what is known") {
+    Options options;
+    options.health_check_interval = 1h;
+    Loop loop{options};
+    auto two = targets(2);
+    two[1].config.health.path = "/own";
+    two[1].config.health.interval = 30min;
+    loop.monitor.set_members(two, begin);
+    loop.run_until(begin + 1min);
+    options.health_check_interval = 10s;
+    options.health_check_path = "/alive";
+    loop.monitor.set_options(options, loop.now);
+    loop.run_until(begin + 2min);
+    CHECK(loop.gaps("b0", begin + 1min).second <= 11s);
+    CHECK(loop.times_of("b0").size() >= 6);
+    CHECK(loop.times_of("b1").size() == 1);
+    REQUIRE(loop.monitor.request("b0", loop.now));
+    REQUIRE(loop.monitor.request("b1", loop.now));
+    const auto probes = loop.monitor.due(loop.now);
+    REQUIRE(probes.size() == 2);
+    for (const auto& probe : probes)
+        CHECK(*probe.backend->health.path == (probe.backend->name == "b0" ? "/alive" : "/own"));
+    CHECK(loop.monitor.standing("b0")->consecutive_successes > 0);
+}
+
+TEST_CASE("what is forgotten is told, and the next probe is as the first") {
+    HealthMonitor monitor{{}, 1};
+    monitor.set_members(targets(1), begin);
+    REQUIRE(probe(monitor, Outcome::timeout));
+    monitor.stop();
+    CHECK(monitor.forget() == std::vector{ProbeFinding{"b0", 0, true}});
+    CHECK(monitor.forget().empty());
+    CHECK(monitor.standing("b0")->healthy);
+    CHECK(probe(monitor, Outcome::timeout) == ProbeFinding{"b0", 0, false});
+}
+
 TEST_CASE("a result for a backend that is gone or was replaced meanwhile is ignored") {
     HealthMonitor monitor{{}, 1};
     monitor.set_members(targets(1), begin);

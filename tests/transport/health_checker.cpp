@@ -374,6 +374,44 @@ TEST_CASE("a changed threshold and a changed interval hold while it runs") {
     REQUIRE(eventually(io, [&] { return server.probes() > before + 3; }));
 }
 
+TEST_CASE("the balancer's options reach the checker; what was set on it stands until they say otherwise") {
+    Server server;
+    asio::io_context io;
+    Http balancer{{backend("a", server.url())}, fast(), HttpTransport{io}};
+    HealthChecker health{balancer, io.get_executor()};
+    const auto set = [&](auto edit) { REQUIRE_FALSE(balancer.update_options(edit)); };
+    REQUIRE_FALSE(health.set_interval(4ms));
+    set([](Options& o) { o.health_check_path = "/alive"; });
+    REQUIRE(eventually(io, [&] { return server.last().starts_with("GET /alive "); }));
+    CHECK(health.interval() == Duration{4ms});
+    set([](Options& o) { o.health_check_interval = 6ms; });
+    CHECK(health.interval() == Duration{6ms});
+    health.stop();
+    set([](Options& o) { o.health_check_path = "/well"; });
+    CHECK_FALSE(health.running());
+}
+
+TEST_CASE("checks turned off by the options take their findings with them, those that are coming too") {
+    Server server;
+    asio::io_context io;
+    auto options = fast();
+    options.health_check_interval = 1ms;
+    options.health_check_unhealthy_interval = 1ms;
+    options.failure_threshold = 1;
+    Http balancer{{backend("a", server.url())}, options, HttpTransport{io}};
+    HealthChecker health{balancer, io.get_executor()};
+    server.set(Server::bad);
+    for (int i = 0; i < 20; ++i) {
+        REQUIRE(eventually(io, [&] { return !figures(balancer, "a").probe_ok; }));
+        REQUIRE_FALSE(balancer.update_options([](Options& o) { o.health_check = false; }));
+        CHECK_FALSE(health.running());
+        io.restart();
+        io.run();  // dry: nothing is probed
+        CHECK(figures(balancer, "a").probe_ok);
+        REQUIRE_FALSE(balancer.update_options([](Options& o) { o.health_check = true; }));
+    }
+}
+
 TEST_CASE("stop cancels the probes under way, tells who asked, and lets the loop run dry") {
     Server server;
     server.set(Server::hangs);

@@ -1,6 +1,7 @@
 // The balancer: choose a backend, send, report; change the fleet while traffic flows.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -84,7 +85,7 @@ class Balancer {
     explicit Balancer(const From& settings, Transport transport = Transport{}, Clock clock = Clock{})
         : Balancer{settings.backends, settings.options, std::move(transport), strategy_of(settings),
                    std::move(clock)} {
-        mode_ = settings.mode;
+        set_mode(settings.mode);
     }
 
     Balancer(const Balancer&) = delete;
@@ -202,14 +203,39 @@ class Balancer {
     /// The name of the strategy in force.
     std::string strategy_name() const { return core_.strategy_name(); }
 
+    /// Other options from now on: all of them, or none and an error. `Errc::bad_option` when one is out of
+    /// its range (`validate(options)` says which); `Errc::fixed_option` when `timing` or `seed` differ, which
+    /// a running balancer cannot change (an unset seed does not differ). `HealthChecker` follows by itself.
+    ///
+    /// A request is chosen for by the old set or by the new one, never by parts of both. What began under the
+    /// old one ends as it began: who waits keeps `queue_timeout`, and a place in a line that is now too long;
+    /// an ejection and a rest keep their ends. But nobody stays out who could not be out by now: without
+    /// `ejection` the ejected serve again at once, and a lower `max_ejection` or `rest_max` counts from now.
+    ///
+    /// Cost: O(backends), one new snapshot; each set that was never in force before stays in memory until the
+    /// balancer goes (some 400 bytes). Throws std::bad_alloc.
+    std::error_code set_options(const Options& options) {
+        return changed([&](FleetChange& fleet) { return fleet.set_options(options); });
+    }
+
+    /// As `set_options`, from the present ones: `edit(Options&)` runs under a lock and must not call the
+    /// balancer.
+    template <std::invocable<Options&> Edit>
+    std::error_code update_options(Edit&& edit) {
+        return changed([&](FleetChange& fleet) { return fleet.update_options(std::forward<Edit>(edit)); });
+    }
+
     /// Further tries after the first, and consecutive failures until a backend is unhealthy (at least 1), as
-    /// they are now: `Options` say what they begin with. Any thread; for requests from now on.
-    std::uint32_t max_retries() const noexcept { return core_.tries().max_retries(); }
-    void set_max_retries(std::uint32_t retries) noexcept { core_.tries().set_max_retries(retries); }
+    /// they are now: these two can also be changed by themselves, and `options()` does not show that. Any
+    /// thread; for requests from now on.
+    std::uint32_t max_retries() const noexcept { return core_.options_in_force().max_retries(); }
+    void set_max_retries(std::uint32_t retries) noexcept {
+        core_.options_in_force().set_max_retries(retries);
+    }
     std::uint32_t failure_threshold() const noexcept { return core_.failure_threshold(); }
     std::error_code set_failure_threshold(std::uint32_t failures) noexcept {
         if (failures == 0) return Errc::bad_option;
-        core_.set_failure_threshold(failures);
+        core_.options_in_force().set_failure_threshold(failures);
         return {};
     }
 
@@ -275,8 +301,11 @@ class Balancer {
         return core_.explain(criteria);
     }
 
+    /// As made or last set. The reference stays good, and as it is, until the balancer goes.
     const Options& options() const noexcept { return core_.options(); }
-    Mode mode() const noexcept { return mode_; }  ///< of the settings; else `multi_backend`
+    /// Of the settings; else `multi_backend`. Nothing here depends on it: the admin API shows it.
+    Mode mode() const noexcept { return mode_.load(std::memory_order_relaxed); }
+    void set_mode(Mode mode) noexcept { mode_.store(mode, std::memory_order_relaxed); }
     Transport& transport() noexcept { return transport_; }
 
   private:
@@ -300,7 +329,7 @@ class Balancer {
     }
 
     CoreType core_;
-    Mode mode_ = Mode::multi_backend;
+    std::atomic<Mode> mode_{Mode::multi_backend};
     [[no_unique_address]] Transport transport_;
 };
 

@@ -12,11 +12,12 @@
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/model/backend_config.hpp>
 #include <fairlead/model/error.hpp>
+#include <fairlead/model/options.hpp>
 
 namespace fairlead {
 
-/// What `Balancer::change` hands out: the members of `Balancer` that change the fleet, for changes that
-/// become one new snapshot. A request sees all of them or none.
+/// What `Balancer::change` hands out: the members of `Balancer` that change the fleet and the options, for
+/// changes that become one new snapshot. A request sees all of them or none.
 ///
 ///     balancer.change([](fairlead::FleetChange& fleet) {
 ///         fleet.add({.name = "new", .url = "http://10.0.0.8:8000"});
@@ -54,6 +55,16 @@ class FleetChange {
     }
     std::error_code drain(std::string_view name, std::function<void(std::error_code)> drained = {}) {
         return roster_.drain(name, std::move(drained), now_);
+    }
+
+    std::error_code set_options(const Options& options) { return roster_.set_options(options, now_); }
+
+    /// From the present ones: `edit(Options&)`.
+    template <std::invocable<Options&> Edit>
+    std::error_code update_options(Edit&& edit) {
+        Options options = roster_.options();
+        edit(options);
+        return roster_.set_options(std::move(options), now_);
     }
 
     bool contains(std::string_view name) const { return roster_.find(name) != nullptr; }

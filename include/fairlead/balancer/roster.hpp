@@ -24,6 +24,7 @@
 #include <fairlead/balancer/detail/generations.hpp>
 #include <fairlead/balancer/detail/ledger.hpp>
 #include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
 #include <fairlead/model/error.hpp>
@@ -39,7 +40,7 @@ class Roster {
   public:
     static constexpr std::size_t max_backends = 65'536;
 
-    Roster(const Options& options, std::uint64_t seed)
+    Roster(OptionsInForce& options, std::uint64_t seed)
         : options_{options}, seed_{seed}, rng_{Rng::mix(seed)} {}
 
     std::mutex& mutex() const noexcept { return mutex_; }
@@ -151,6 +152,25 @@ class Roster {
 
     std::size_t size() const noexcept { return by_name_.size(); }
 
+    // --- options -----------------------------------------------------------------------------------------
+
+    /// Others from now on, all of them or none. `Errc::bad_option` where `validate` says so,
+    /// `Errc::fixed_option` where one of those differs that a running balancer cannot change.
+    std::error_code set_options(Options after, Time now) {
+        if (!validate(after).empty()) return Errc::bad_option;
+        const Options before = options_.present();
+        if (!after.seed) after.seed = before.seed;  // no wish
+        if (after.timing != before.timing || after.seed != before.seed) return Errc::fixed_option;
+        if (after == before) return {};
+        options_.set(before, after);
+        event({.kind = Event::Kind::options_changed}, now);
+        for (const auto& [name, backend] : by_name_) shorten(*backend, before, now);
+        settle(now);
+        changed_ = true;
+        return {};
+    }
+    Options options() const { return options_.present(); }
+
     // --- findings ----------------------------------------------------------------------------------------
 
     /// Requests failed so that the backend must go, says `reason`. Refused, with one event, where too many of
@@ -159,7 +179,7 @@ class Roster {
         // Where it stays, it does so until the next picture: `draws` moves on with any change.
         const auto keep = [&] { backend.kept_at.store(draws(), std::memory_order_relaxed); };
         // A mirror serves nobody: there is nothing to take it out of.
-        if (!options_.ejection || backend.config->mirror || backend.ejection.is_ejected() ||
+        if (!options_->ejection || backend.config->mirror || backend.ejection.is_ejected() ||
             backend.duty == Duty::removed) {
             return keep();
         }
@@ -173,7 +193,7 @@ class Roster {
             }
             return;
         }
-        backend.ejection.eject(now, options_, rng_);
+        backend.ejection.eject(now, *options_, rng_);
         event({.kind = Event::Kind::ejected, .backend = backend.config->name, .reason = std::string{reason}},
               now);
         findings_changed(backend, now);
@@ -182,7 +202,7 @@ class Roster {
     /// A request that was to decide about a half-open backend went well.
     void trial_succeeded(LiveBackend& backend, Time now) {
         if (!backend.ejection.is_half_open()) return;
-        if (!backend.ejection.trial_succeeded(now, options_)) return;  // more of them are wanted
+        if (!backend.ejection.trial_succeeded(now, *options_)) return;  // more of them are wanted
         begin_warming(backend, now);
         findings_changed(backend, now);
     }
@@ -194,7 +214,7 @@ class Roster {
         if (!backend) return Errc::unknown_backend;
         if (finding.incarnation != 0 && finding.incarnation != backend->incarnation) return {};
         const bool returns =
-            finding.healthy && options_.probe_ends_ejection && backend->ejection.is_ejected();
+            finding.healthy && options_->probe_ends_ejection && backend->ejection.is_ejected();
         if (backend->probe_ok == finding.healthy && !returns) return {};
         if (returns) backend->ejection.return_to_service(now);
         if (finding.healthy) begin_warming(*backend, now);
@@ -378,6 +398,26 @@ class Roster {
         findings_changed(backend, now);
     }
 
+    /// Nobody stays out for longer than options that are shorter than `before` would have him. For the rest,
+    /// what was found out stands: its end was fixed when it began.
+    void shorten(LiveBackend& backend, const Options& before, Time now) {
+        const Options& after = *options_;
+        if (!after.ejection && !backend.ejection.in_service()) {
+            backend.ejection.return_to_service(now);
+            begin_warming(backend, now);
+            findings_changed(backend, now);
+        } else if (after.max_ejection < before.max_ejection) {
+            backend.ejection.end_by(now + after.max_ejection);
+        }
+        if (after.rest_max < before.rest_max) {
+            const auto end = (now + after.rest_max).time_since_epoch().count();
+            auto present = backend.rest_until.load(std::memory_order_relaxed);
+            while (present > end &&
+                   !backend.rest_until.compare_exchange_weak(present, end, std::memory_order_relaxed)) {
+            }
+        }
+    }
+
     /// At most `max_ejected` of the backends of one model and priority, those with a failed probe counted.
     bool may_eject(const LiveBackend& backend) const noexcept {
         std::size_t kind = 0;
@@ -391,17 +431,17 @@ class Roster {
             ++kind;
             if (other.get() != &backend && (!other->findings_ok() || other->ejection.is_half_open())) ++out;
         }
-        return out + 1 <= may_be_out(kind, options_.max_ejected);
+        return out + 1 <= may_be_out(kind, options_->max_ejected);
     }
 
     void begin_warming(LiveBackend& backend, Time now) noexcept {
         backend.returned.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-        backend.warming = options_.slow_start > Duration::zero();
+        backend.warming = options_->slow_start > Duration::zero();
         note_due(backend);
     }
 
     Time warm_at(const LiveBackend& backend) const noexcept {
-        return Time{Duration{backend.returned.load(std::memory_order_relaxed)}} + options_.slow_start;
+        return Time{Duration{backend.returned.load(std::memory_order_relaxed)}} + options_->slow_start;
     }
 
     void end_rest(LiveBackend& backend, Time now) {
@@ -434,7 +474,7 @@ class Roster {
         return pool;
     }
 
-    const Options& options_;
+    OptionsInForce& options_;
     const std::uint64_t seed_;
     mutable std::mutex mutex_;
     Rng rng_;

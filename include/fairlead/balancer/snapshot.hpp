@@ -213,6 +213,7 @@ struct BuiltTable {
 template <Strategy S>
 struct Snapshot {
     S strategy;
+    const Options* options;       ///< in force when it was drawn; they live as long as the balancer
     std::vector<Member> members;  ///< all that are not removed, in this balancer's own order
     Group<S> pool;                ///< all of them, as a group
     NameSet models;               ///< known model names; an unknown one is an error at once
@@ -224,11 +225,12 @@ struct Snapshot {
     std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
     StateOf<S>* learned;               ///< what the strategy learns, the balancer's
 
-    Snapshot(const S& s, StateOf<S>& state) : strategy{s}, learned{&state} {}
+    Snapshot(const S& s, const Options& o, StateOf<S>& state) : strategy{s}, options{&o}, learned{&state} {}
 
     /// The same picture, without its subsets. O(members), no table is built.
     explicit Snapshot(const Snapshot& other)
         : strategy{other.strategy},
+          options{other.options},
           members{other.members},
           pool{other.pool},
           models{other.models},

@@ -35,7 +35,8 @@ enum class Errc {
     too_many_backends,
     too_many_changes,
     unknown_strategy,
-    bad_option
+    bad_option,
+    fixed_option
 };
 
 namespace detail {
@@ -102,6 +103,8 @@ class ErrorCategory final : public std::error_category {
                 return "there is no strategy of this name";
             case Errc::bad_option:
                 return "an option is out of its range";
+            case Errc::fixed_option:
+                return "timing and seed cannot change while the balancer runs";
         }
         return "unknown fairlead error " + std::to_string(value);
     }

@@ -51,7 +51,8 @@ struct Event {
         retry,  ///< a request goes elsewhere; `backend` is the one that failed it
         retry_budget_exhausted,
         queue_overflow,
-        strategy_changed  ///< `reason` is the new strategy's name
+        strategy_changed,  ///< `reason` is the new strategy's name
+        options_changed
     };
 
     Kind kind{};
@@ -91,6 +92,8 @@ constexpr const char* to_string(Event::Kind kind) noexcept {
             return "queue_overflow";
         case Event::Kind::strategy_changed:
             return "strategy_changed";
+        case Event::Kind::options_changed:
+            return "options_changed";
     }
     return "unknown";
 }

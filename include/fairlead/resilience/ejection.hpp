@@ -65,6 +65,11 @@ class Ejection {
         return true;
     }
 
+    /// Out until `end` at the latest: a longer time than that is no longer wanted.
+    void end_by(Time end) noexcept {
+        if (is_ejected()) since_ = std::min(since_, end);
+    }
+
     /// Back at once, for `probe_ends_ejection`. How often it was ejected is remembered: one whose probes pass
     /// while its requests fail must stay out longer each time.
     void return_to_service(Time now) noexcept {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/time.hpp>
@@ -23,6 +24,8 @@ class FailureRatio {
   public:
     /// A request failed; `completed` and `failed` count all requests ever, this one included, modulo 2^32.
     void sample(Time now, std::uint32_t completed, std::uint32_t failed, const Options& options) noexcept {
+        // Ticks of a window of another length are no ticks of this one.
+        if (std::exchange(window_, options.failure_ratio_window) != options.failure_ratio_window) count_ = 0;
         const std::int64_t tick = tick_of(now, options);
         if (count_ == 0 || tick - newest().tick >= buckets) {
             // Of the requests since the last sample, those that the window holds if they came evenly.
@@ -97,6 +100,7 @@ class FailureRatio {
     std::uint32_t completed_ = 0;
     std::uint32_t failed_ = 0;
     Time sampled_{};
+    Duration window_{};  // as of the last sample
 };
 
 }  // namespace fairlead

@@ -190,12 +190,39 @@ class HealthMonitor {
     void set_interval(Duration interval, Time now) {
         options_.health_check_interval = interval;
         for (auto& [name, member] : members_) {
-            if (member.own_interval) continue;
+            if (member.own.interval) continue;
             member.interval = interval;
             replan(member, now);
         }
     }
     Duration interval() const noexcept { return options_.health_check_interval; }
+
+    /// All options at once; for those without a word of their own (`HealthOverride`), and for probes that end
+    /// from now on. Does not start or stop the checks.
+    void set_options(const Options& options, Time now) {
+        const Duration hurry = std::exchange(options_, options).health_check_unhealthy_interval;
+        for (auto& [name, member] : members_) {
+            const Duration before = member.interval;
+            BackendConfig config = *member.config;
+            config.health = member.own;
+            set_config(member, config);
+            const bool hurries_otherwise =
+                member.hurries() && hurry != options_.health_check_unhealthy_interval;
+            if (member.interval != before || hurries_otherwise) replan(member, now);
+        }
+    }
+
+    /// What the probes found counts no more, as before the first of them: for checks that are turned off for
+    /// good. Those that are now taken for healthy again. `stop` comes before.
+    std::vector<ProbeFinding> forget() {
+        std::vector<ProbeFinding> findings;
+        for (auto& [name, member] : members_) {
+            if (!member.healthy) findings.push_back({name, member.incarnation, true});
+            member.healthy = member.fresh = true;
+            member.failures = member.successes = 0;
+        }
+        return findings;
+    }
 
     /// At least 1; for probes that end from now on.
     void set_failure_threshold(std::uint32_t failures) noexcept { options_.failure_threshold = failures; }
@@ -258,7 +285,7 @@ class HealthMonitor {
         std::uint64_t joined;
         detail::ProbeSchedule schedule;
         Duration interval{};
-        bool own_interval = false;
+        HealthOverride own{};  // what its config itself says
         bool healthy = true;
         bool fresh = true;  // no probe has said anything yet
         std::uint32_t failures = 0;
@@ -287,7 +314,7 @@ class HealthMonitor {
 
     void set_config(Member& member, const BackendConfig& config) {
         auto filled = std::make_shared<BackendConfig>(config);
-        member.own_interval = config.health.interval.has_value();
+        member.own = config.health;
         filled->health = health_of(config, options_);
         member.interval = *filled->health.interval;
         member.config = std::move(filled);

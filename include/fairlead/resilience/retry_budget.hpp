@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <utility>
 
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/time.hpp>
@@ -31,6 +32,8 @@ class RetryBudget {
     /// is spent. Throws std::bad_alloc.
     bool take(Time now, std::uint64_t requests, const Options& options) {
         const Duration window = options.retry_budget_window;
+        // Values of another ratio cannot be compared: its retries are forgotten, at most one allowance.
+        if (std::exchange(ratio_, options.retry_budget_ratio) != options.retry_budget_ratio) least_.clear();
         latest_ = std::max(latest_, now);  // callers read the clock before they take the mutex
         while (!least_.empty() && latest_ - least_.front().at >= window) least_.pop_front();
         const double here =
@@ -53,6 +56,7 @@ class RetryBudget {
 
     Time latest_{};
     std::uint64_t retries_ = 0;
+    double ratio_ = 0.0;
     std::deque<Point> least_;  // rising values: the front is the window's least
 };
 

@@ -46,6 +46,8 @@ namespace fairlead {
 /// its load
 /// (`Balancer::report_load`); and `is_learning()`, false where nothing of all this is wanted.
 ///
+/// Its state may be made from `Options`, and have `set_options(const Options&) noexcept` to hear of others.
+///
 /// Threads: `picked`, `first_byte` and `finished` are called on the path of requests, by any thread at any
 /// time, `left` beside them: they must not throw, allocate, lock or block. `joined`, `told` and `left` are
 /// called one at a time; the first two may allocate and throw `std::bad_alloc`.

@@ -19,6 +19,7 @@
 #include <fairlead/balancer/detail/copies.hpp>
 #include <fairlead/balancer/detail/learner.hpp>
 #include <fairlead/balancer/detail/load_account.hpp>
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
 #include <fairlead/balancer/detail/selection.hpp>
@@ -55,7 +56,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     Core& operator=(const Core&) = delete;
     ~Core() { copies_->cancel(true); }
 
-    const Options& options() const noexcept { return options_; }
+    const Options& options() const noexcept { return *options_; }
     const Clock& clock() const noexcept { return clock_; }
     std::uint64_t seed() const noexcept { return seed_; }
     const Roster& roster() const noexcept { return roster_; }
@@ -69,7 +70,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
             LeaseAccess::phase(lease) = Phase::uncounted;
             return;
         }
-        const bool stops_clock = options_.timing && options_.latency_to == LatencyTo::first_byte;
+        const bool stops_clock = options_.timing && options_.latency_to() == LatencyTo::first_byte;
         const Time now = options_.timing ? clock_.now() : Time{};
         if (stops_clock) advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
         if constexpr (Learns<S>) {
@@ -161,8 +162,10 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     WaitingLine<Core>& line() noexcept { return line_; }
     const WaitingLine<Core>& line() const noexcept { return line_; }
 
-    std::uint32_t failure_threshold() const noexcept { return learner_.failure_threshold(); }
-    void set_failure_threshold(std::uint32_t n) noexcept { learner_.set_failure_threshold(n); }
+    /// What of the options can also be changed one by one.
+    OptionsInForce& options_in_force() noexcept { return options_; }
+    const OptionsInForce& options_in_force() const noexcept { return options_; }
+    std::uint32_t failure_threshold() const noexcept { return options_.failure_threshold(); }
 
     /// When something comes back by itself: a rest, an ejection, a ramp.
     Time next_due() const noexcept { return roster_.due().at(); }
@@ -270,7 +273,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         const std::lock_guard lock{roster_.mutex()};
         const auto backend = roster_.find(name);
         if (!backend) return Errc::unknown_backend;
-        note_load(*backend, report, 3 * load_interval_of(options_));
+        note_load(*backend, report, 3 * load_interval_of(*options_));
         if constexpr (requires { strategy_.told(learned_, backend->id, report); })
             strategy_.told(learned_, backend->id,
                            report);  // what follows from it does so in the next picture
@@ -294,8 +297,9 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
 
     /// Whether nothing is balanced (`not_balanced` of model/settings.hpp): no clock, nothing that falls due.
     bool balances_nothing() const noexcept {
-        return !options_.timing && !options_.ejection && options_.rest_max == Duration::zero() &&
-               options_.slow_start == Duration::zero();
+        const Options& options = *options_;
+        return !options.timing && !options.ejection && options.rest_max == Duration::zero() &&
+               options.slow_start == Duration::zero();
     }
 
     static void note_first_byte(LiveBackend& backend, Duration wait) noexcept {
@@ -360,6 +364,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
                       }) {
             for (const auto& member : members) strategy_.joined(learned_, member.candidate, members.size());
         }
+        if constexpr (requires { learned_.set_options(*options_); }) learned_.set_options(*options_);
         const auto previous = publication_.current();
         auto snapshot = subsets_.draw(strategy_, std::move(members), previous.get());
         if (const auto& levels = snapshot->pool.levels;

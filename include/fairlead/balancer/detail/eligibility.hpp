@@ -63,8 +63,8 @@ struct Census {
 template <Strategy S>
 class GroupBuilder {
   public:
-    GroupBuilder(const Snapshot<S>& snapshot, const Options& options) noexcept
-        : snapshot_{snapshot}, options_{options}, all_members_{needs_of(snapshot.strategy).all_members} {}
+    explicit GroupBuilder(const Snapshot<S>& snapshot) noexcept
+        : snapshot_{snapshot}, all_members_{needs_of(snapshot.strategy).all_members} {}
 
     /// Fills `group` with the levels of all members that match. `turn_of(priority)` gives the index of the
     /// threads' places for one level, taken while what it returns is held. O(members + what the strategy's
@@ -72,6 +72,7 @@ class GroupBuilder {
     template <class TurnOf>
     void build(Group<S>& group, std::string_view model, std::span<const std::string_view> tags,
                TurnOf&& turn_of) const {
+        const double overprovisioning = snapshot_.options->overprovisioning;
         Census census;
         std::map<int, Census> by_priority;
         for (const auto& member : snapshot_.members) {
@@ -79,7 +80,7 @@ class GroupBuilder {
             census.count(member);
             by_priority[member.config->priority].count(member);
         }
-        group.panic = census.panic(options_);
+        group.panic = census.panic(*snapshot_.options);
         group.nobody = census.nobody();
         for (const auto& [priority, own] : by_priority) {
             const bool panic_here = group.panic && priority == census.lowest;
@@ -87,8 +88,8 @@ class GroupBuilder {
             Level<S> level;
             level.priority = priority;
             level.candidates.reserve(all_members_ ? own.members : own.serving);
-            if (options_.overprovisioning > 0) {
-                level.share = std::min(1.0, options_.overprovisioning * static_cast<double>(own.healthy) /
+            if (overprovisioning > 0) {
+                level.share = std::min(1.0, overprovisioning * static_cast<double>(own.healthy) /
                                                 static_cast<double>(own.serving));
             }
             fill(level, model, tags, panic_here);
@@ -143,7 +144,6 @@ class GroupBuilder {
     }
 
     const Snapshot<S>& snapshot_;
-    const Options& options_;
     const bool all_members_;
 };
 

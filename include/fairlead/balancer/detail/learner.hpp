@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/model/options.hpp>
@@ -19,18 +20,8 @@ namespace fairlead::detail {
 template <class Writer>
 class Learner {
   public:
-    Learner(Writer& writer, const Options& options, Roster& roster) noexcept
-        : writer_{writer},
-          options_{options},
-          roster_{roster},
-          failure_threshold_{options.failure_threshold} {}
-
-    std::uint32_t failure_threshold() const noexcept {
-        return failure_threshold_.load(std::memory_order_relaxed);
-    }
-    void set_failure_threshold(std::uint32_t failures) noexcept {
-        failure_threshold_.store(failures, std::memory_order_relaxed);
-    }
+    Learner(Writer& writer, const OptionsInForce& options, Roster& roster) noexcept
+        : writer_{writer}, options_{options}, roster_{roster} {}
 
     /// Whether the backend's state is still the one in which the request began: else its outcome counts in
     /// the figures and decides nothing.
@@ -49,7 +40,7 @@ class Learner {
                                        std::memory_order_relaxed);
             if (options_.timing) {
                 // Now, so that the failure is noted and, in time, forgotten.
-                backend.pace.refresh(backend, tick_of(now), options_);
+                backend.pace.refresh(backend, tick_of(now), *options_);
             } else {
                 backend.forgotten.fetch_add(1, std::memory_order_relaxed);
             }
@@ -93,12 +84,12 @@ class Learner {
                              Time now) const noexcept {
         if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
         if (LeaseAccess::phase(lease) == Phase::streaming) return true;  // counted when its first byte came
-        backend.pace.refresh(backend, tick_of(now), options_);           // so that the mean is of this moment
+        backend.pace.refresh(backend, tick_of(now), *options_);          // so that the mean is of this moment
         return ticks_of(now - LeaseAccess::began(lease)) > backend.pace.mean();
     }
 
     void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
-        const Duration length = rest_of(outcome, options_);
+        const Duration length = rest_of(outcome, *options_);
         if (length <= Duration::zero()) return;  // `rest_max` of 0: nobody rests
         if (!roster_.rest_from(backend, now + length)) return;
         writer_.write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
@@ -106,11 +97,12 @@ class Learner {
 
     /// Takes the writers' mutex only when the backend is to go: a storm of failures must not queue there.
     void failed(Lease& lease, LiveBackend& backend, Time now) noexcept {
-        if (!options_.ejection) return;
+        const Options& options = *options_;
+        if (!options.ejection) return;
         const std::uint32_t row = backend.consecutive.fetch_add(1, std::memory_order_relaxed) + 1;
-        const bool in_a_row = row >= failure_threshold();
+        const bool in_a_row = row >= options_.failure_threshold();
         // Without a clock there is no ratio over time.
-        const bool by_ratio = options_.timing && backend.failure_watch.failed(backend, now, options_);
+        const bool by_ratio = options.timing && backend.failure_watch.failed(backend, now, options);
         if (!in_a_row && !by_ratio) return;
         // It stayed in spite of failures, and nothing has changed since that could change that. Relaxed: a
         // stale value costs one more look, or one failure's delay.
@@ -122,9 +114,8 @@ class Learner {
     }
 
     Writer& writer_;
-    const Options& options_;
+    const OptionsInForce& options_;
     Roster& roster_;
-    std::atomic<std::uint32_t> failure_threshold_;
 };
 
 }  // namespace fairlead::detail

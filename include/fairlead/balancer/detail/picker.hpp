@@ -36,8 +36,8 @@ class Picker {
   public:
     using Lane = typename Publication<Snapshot<S>>::Lane;
 
-    Picker(const S& strategy, const Options& options, Lane& lane, const Criteria& criteria, Time now) noexcept
-        : strategy_{strategy}, options_{options}, lane_{lane}, criteria_{criteria}, now_{now} {}
+    Picker(const S& strategy, Lane& lane, const Criteria& criteria, Time now) noexcept
+        : strategy_{strategy}, lane_{lane}, criteria_{criteria}, now_{now} {}
 
     /// Takes a place in the first level that has one. Throws std::bad_alloc on a thread's first use of a
     /// group.
@@ -67,8 +67,9 @@ class Picker {
         const double share = (limit_of(candidate) + 1) / whole;
         if (share > 1.0) return Time::max();  // its end draws a new picture
         // The ramp solved for the moment; early by a rounding costs one more look.
-        const double done = (share - options_.slow_start_floor) / (1.0 - options_.slow_start_floor);
-        const double ticks = std::clamp(done, 0.0, 1.0) * static_cast<double>(options_.slow_start.count());
+        const Options& options = *lane_.current->options;
+        const double done = (share - options.slow_start_floor) / (1.0 - options.slow_start_floor);
+        const double ticks = std::clamp(done, 0.0, 1.0) * static_cast<double>(options.slow_start.count());
         return std::max(now_ + Duration{1}, returned + Duration{static_cast<Duration::rep>(ticks)});
     }
 
@@ -145,11 +146,11 @@ class Picker {
 
     double ramp(const LiveBackend& backend) const noexcept {
         const Time since{Duration{backend.returned.load(std::memory_order_relaxed)}};
-        return slow_start_share(now_ - since, options_.slow_start, options_.slow_start_floor);
+        const Options& options = *lane_.current->options;
+        return slow_start_share(now_ - since, options.slow_start, options.slow_start_floor);
     }
 
     const S& strategy_;
-    const Options& options_;
     Lane& lane_;
     const Criteria& criteria_;
     const Time now_;

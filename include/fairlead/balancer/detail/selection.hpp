@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/latency.hpp>
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/picker.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
@@ -97,11 +98,11 @@ class Selection {
           clock_{std::move(clock)},
           roster_{options_, seed_},
           publication_{seed_},
-          learned_{options_},
+          learned_{*options_},
           subsets_{options_, learned_} {}
     ~Selection() = default;
 
-    const Options options_;
+    OptionsInForce options_;
     const std::uint64_t seed_;
     [[no_unique_address]] Clock clock_;
     Roster roster_;
@@ -167,7 +168,7 @@ class Selection {
         if (group.full_since.load(std::memory_order_acquire) == places_.count() && is_still_full(group, now))
             [[unlikely]]
             return refused(group, criteria, now);
-        const Picker<S> picker{lane.current->strategy, options_, lane, criteria, now};
+        const Picker<S> picker{lane.current->strategy, lane, criteria, now};
         Found found = picker.find(group);
         if (found.candidate == nullptr) [[unlikely]] {
             found = look_again(picker, group, criteria, now);
@@ -226,13 +227,13 @@ class Selection {
     /// chooses must be forgiven too.
     [[gnu::noinline]] void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
         constexpr std::size_t others = 8;  // unpicked ones are then at most n / 8 refreshes behind
-        backend.pace.refresh(backend, now, options_);
+        backend.pace.refresh(backend, now, *snapshot.options);
         const auto& members = snapshot.members;
         for (std::size_t i = 0; i < std::min(others, members.size()); ++i) {
             const auto at = refresh_cursor_.fetch_add(1, std::memory_order_relaxed) % members.size();
             auto& other = *members[at].backend;
             if (due(other.refresh_tick.load(std::memory_order_relaxed), now)) {
-                other.pace.refresh(other, now, options_);
+                other.pace.refresh(other, now, *snapshot.options);
             }
         }
     }

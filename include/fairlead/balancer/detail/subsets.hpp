@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/eligibility.hpp>
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/snapshot.hpp>
 #include <fairlead/model/options.hpp>
 
@@ -77,7 +78,8 @@ struct FirstUse {
 template <Strategy S>
 class Subsets {
   public:
-    Subsets(const Options& options, StateOf<S>& learned) noexcept : options_{options}, learned_{learned} {}
+    Subsets(const OptionsInForce& options, StateOf<S>& learned) noexcept
+        : options_{options}, learned_{learned} {}
 
     /// The group of all that match, when it is prepared: else nullptr, and `first_use` tells more. Lock-free.
     const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria) const noexcept {
@@ -105,13 +107,13 @@ class Subsets {
             group->nobody = key.tags.empty() ? Errc::unknown_model : Errc::unknown_tags;
         }
         auto node = std::make_unique<SubsetNode<S>>(key, group);
+        const Options& options = *snapshot.options;
         const auto* there =
-            snapshot.subsets.insert(std::move(node), options_.subset_limit, options_.subset_memory);
+            snapshot.subsets.insert(std::move(node), options.subset_limit, options.subset_memory);
         if (there != nullptr) return {.group = there->group.get()};
         const auto* raw = group.get();
         // What is carried over takes up to half.
-        return {
-            .group = raw, .own = std::move(group), .wants_room = raw->bytes <= options_.subset_memory / 2};
+        return {.group = raw, .own = std::move(group), .wants_room = raw->bytes <= options.subset_memory / 2};
     }
 
     /// The same picture with the subsets that are in use, up to half of what may be in. Builds no table,
@@ -129,7 +131,7 @@ class Subsets {
     /// A new snapshot. Called with the roster's mutex.
     std::shared_ptr<Snapshot<S>> draw(const S& strategy, std::vector<Member> members,
                                       const Snapshot<S>* previous) {
-        auto snapshot = std::make_shared<Snapshot<S>>(strategy, learned_);
+        auto snapshot = std::make_shared<Snapshot<S>>(strategy, *options_, learned_);
         snapshot->members = std::move(members);
         std::map<std::string_view, Census> by_model;
         for (const auto& member : snapshot->members) {
@@ -144,7 +146,7 @@ class Subsets {
             by_model[config.model_name].count(member);
         }
         for (const auto& [model, census] : by_model) {
-            if (census.panic(options_)) snapshot->panicking.emplace(model);
+            if (census.panic(*snapshot->options)) snapshot->panicking.emplace(model);
         }
         if (previous != nullptr && needs_of(strategy).all_members && tables_are_current_) {
             remember_tables(*previous, *snapshot);
@@ -159,8 +161,8 @@ class Subsets {
 
     void build(const Snapshot<S>& snapshot, Group<S>& group, std::string_view model,
                std::span<const std::string_view> tags) {
-        GroupBuilder<S>{snapshot, options_}.build(
-            group, model, tags, [&](int priority) { return turns_.of(model, tags, priority); });
+        GroupBuilder<S>{snapshot}.build(group, model, tags,
+                                        [&](int priority) { return turns_.of(model, tags, priority); });
     }
 
     static void remember_tables(const Snapshot<S>& from, Snapshot<S>& to) {
@@ -176,13 +178,13 @@ class Subsets {
     void carry_over(const Snapshot<S>& from, Snapshot<S>& to) const {
         from.subsets.for_each([&](const SubsetNode<S>& node) {
             if (!node.used.exchange(false, std::memory_order_relaxed)) return;
-            to.subsets.insert(std::make_unique<SubsetNode<S>>(node), options_.subset_limit / 2,
-                              options_.subset_memory / 2);
+            to.subsets.insert(std::make_unique<SubsetNode<S>>(node), from.options->subset_limit / 2,
+                              from.options->subset_memory / 2);
         });
         to.subsets.make_room();
     }
 
-    const Options& options_;
+    const OptionsInForce& options_;
     StateOf<S>& learned_;
     TurnNumbers turns_;
     bool tables_are_current_ = true;  // with the roster's mutex: the last snapshot's are of this strategy

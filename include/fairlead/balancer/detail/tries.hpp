@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/model/event.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/outcome.hpp>
@@ -23,14 +24,12 @@ namespace fairlead::detail {
 template <class Core>
 class Tries {
   public:
-    Tries(Core& core, const Options& options, std::uint64_t seed) noexcept
-        : core_{core}, options_{options}, max_retries_{options.max_retries}, rng_{seed} {}
+    Tries(Core& core, const OptionsInForce& options, std::uint64_t seed) noexcept
+        : core_{core}, options_{options}, rng_{seed} {}
 
     void count_request() noexcept { requests_.fetch_add(1, std::memory_order_relaxed); }
     std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
-
-    std::uint32_t max_retries() const noexcept { return max_retries_.load(std::memory_order_relaxed); }
-    void set_max_retries(std::uint32_t n) noexcept { max_retries_.store(n, std::memory_order_relaxed); }
+    std::uint32_t max_retries() const noexcept { return options_.max_retries(); }
 
     /// Whether the budget allows one more try; tells the host either way. `reason`: why another is wanted.
     bool take(const std::string& backend, const char* reason) {
@@ -38,7 +37,7 @@ class Tries {
         bool allowed = false;
         {
             const std::lock_guard lock{mutex_};
-            allowed = budget_.take(now, requests(), options_);
+            allowed = budget_.take(now, requests(), *options_);
             if (!allowed) ++refused_;
         }
         core_.tell({.kind = allowed ? Event::Kind::retry : Event::Kind::retry_budget_exhausted,
@@ -56,12 +55,12 @@ class Tries {
     /// How long to wait before the same backend is tried for the `again`-th time.
     Duration back_off(std::uint32_t again) {
         const std::lock_guard lock{mutex_};
-        return detail::back_off(again, options_, rng_);
+        return detail::back_off(again, *options_, rng_);
     }
 
     // --- hedging -----------------------------------------------------------------------------------------
 
-    bool hedges() const noexcept { return options_.hedge_quantile > 0; }
+    bool hedges() const noexcept { return options_->hedge_quantile > 0; }
 
     /// An answer began (or, for a request that is not streamed, came) so long after it was asked for.
     void answered(const std::string& model, Duration after) {
@@ -73,21 +72,21 @@ class Tries {
     std::optional<Duration> hedge_after(const std::string& model) const {
         const std::lock_guard lock{mutex_};
         const auto known = latencies_.find(model);
-        return known == latencies_.end() ? std::nullopt : known->second.quantile(options_.hedge_quantile);
+        return known == latencies_.end() ? std::nullopt : known->second.quantile(options_->hedge_quantile);
     }
 
     /// Whether this request is one of those that are also sent to a mirror.
     bool draws_mirror() {
-        if (options_.mirror_share <= 0) return false;
+        const double share = options_->mirror_share;
+        if (share <= 0) return false;
         const std::lock_guard lock{mutex_};
-        return rng_.uniform() < options_.mirror_share;
+        return rng_.uniform() < share;
     }
 
   private:
     Core& core_;
-    const Options& options_;
+    const OptionsInForce& options_;
     std::atomic<std::uint64_t> requests_{0};  // that began an exchange: what the retry budget is a share of
-    std::atomic<std::uint32_t> max_retries_;
     mutable std::mutex mutex_;
     RetryBudget budget_{};
     Rng rng_;

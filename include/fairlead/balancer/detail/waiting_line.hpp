@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
@@ -53,7 +54,7 @@ class Waiter {
 template <class Core>
 class WaitingLine {
   public:
-    WaitingLine(Core& core, const Options& options, PlaceSignal& places) noexcept
+    WaitingLine(Core& core, const OptionsInForce& options, PlaceSignal& places) noexcept
         : core_{core}, options_{options}, places_{places} {}
 
     /// Whether a refusal with this error is worth a wait.
@@ -67,16 +68,17 @@ class WaitingLine {
     /// Joins the line, within `queue_timeout` and the request's deadline; `served` is told when there is no
     /// room. Throws std::bad_alloc.
     void join(const std::shared_ptr<Waiter>& waiter, const RequestOptions& request) {
+        const Options& options = *options_;
         const Time now = core_.clock().now();
         waiter->kind_ = kind_of(waiter->criteria());
         waiter->since_ = now;
-        const Deadline until = request.deadline.or_earlier(Deadline::in(options_.queue_timeout, now));
+        const Deadline until = request.deadline.or_earlier(Deadline::in(options.queue_timeout, now));
         bool joined = false;
         bool is_first = false;
         {
             const std::lock_guard lock{mutex_};
             joined = queue_.push({waiter, request.deadline}, waiter->kind_, request.priority, until,
-                                 options_.queue_limit);
+                                 options.queue_limit);
             is_first = !joined && !queue_.waits(waiter->kind_);
             size_changed();
         }
@@ -178,8 +180,9 @@ class WaitingLine {
     Time next_look() const {
         constexpr int steps = 32;  // of the ramp: with a limit of 50, one or two places each
         const Time due = core_.next_due();
-        if (options_.slow_start <= Duration::zero()) return due;
-        return std::min(due, core_.clock().now() + options_.slow_start / steps);
+        const Duration slow_start = options_->slow_start;
+        if (slow_start <= Duration::zero()) return due;
+        return std::min(due, core_.clock().now() + slow_start / steps);
     }
 
     void late() {
@@ -235,11 +238,11 @@ class WaitingLine {
         if ((size_.exchange(size, std::memory_order_seq_cst) == 0) != (size == 0))
             places_.set_waiting(size != 0);
         // One event for each overflow, not for each request: half empty ends it.
-        if (size <= options_.queue_limit / 2) overflowing_ = false;
+        if (size <= options_->queue_limit / 2) overflowing_ = false;
     }
 
     Core& core_;
-    const Options& options_;
+    const OptionsInForce& options_;
     PlaceSignal& places_;
     std::atomic<std::uint32_t> word_left_{0};
     std::atomic<std::size_t> size_{0};

@@ -26,7 +26,11 @@ class AffinityState {
   public:
     explicit AffinityState(const Options& options) noexcept : gateways_{options.gateways} {}
 
-    std::uint32_t gateways() const noexcept { return gateways_; }
+    /// Relaxed: a stale value is that of a moment ago.
+    std::uint32_t gateways() const noexcept { return gateways_.load(std::memory_order_relaxed); }
+    void set_options(const Options& options) noexcept {
+        gateways_.store(options.gateways, std::memory_order_relaxed);
+    }
 
     /// nullptr before the first backend.
     BlockCache* cache() const noexcept { return cache_.load(std::memory_order_acquire); }
@@ -108,7 +112,7 @@ class AffinityState {
         return known_[id];
     }
 
-    const std::uint32_t gateways_;
+    std::atomic<std::uint32_t> gateways_;
     std::atomic<BlockCache*> cache_{nullptr};
     std::atomic<float> mean_request_{0.0F};
     std::atomic<bool> was_told_{false};

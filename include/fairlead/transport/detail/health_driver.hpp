@@ -44,24 +44,29 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     HealthDriver(Balancer& balancer, asio::any_io_executor executor, std::optional<Prober> prober)
         : balancer_{balancer},
           prober_{std::move(prober)},
-          timeout_{balancer.options().health_check_timeout},
           executor_{executor},
           loop_{std::make_unique<Loop>(executor)},
-          monitor_{balancer.options(), seed_of(balancer.options())} {
-        if (!balancer.options().health_check) monitor_.stop();
+          options_{balancer.options()},
+          monitor_{options_, seed_of(options_)} {
+        if (!options_.health_check) monitor_.stop();
     }
 
     void begin() {
         follow_fleet();  // the first set is what is there now
         subscription_ = balancer_.watch([weak = this->weak_from_this()](const Event& event) {
             using Kind = Event::Kind;
+            if (event.kind == Kind::options_changed) {
+                if (const auto self = weak.lock()) self->options_changed();
+                return;
+            }
             if (event.kind != Kind::backend_added && event.kind != Kind::backend_updated &&
                 event.kind != Kind::backend_removed) {
                 return;
             }
             if (const auto self = weak.lock()) self->fleet_changed();
         });
-        fleet_changed();  // between the look and the watch
+        options_changed();  // between the look and the watch, as
+        fleet_changed();
     }
 
     /// Any thread. No round begins after it; one that another thread is in has ended.
@@ -86,11 +91,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     }
     void stop() {
         Waiters waiters;
-        change([&] {
-            monitor_.stop();
-            cancel_probes();
-            waiters.swap(waiters_);
-        });
+        change([&] { stop_checks(waiters); });
         refuse(waiters, Errc::cancelled);
     }
     void set_interval(Duration interval) {
@@ -191,6 +192,37 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         change([&] { stale_ = true; });
     }
 
+    /// Within a call of the balancer, or before `begin` returns. What was changed here at run time (interval,
+    /// running or not) stands until the options say otherwise about that very thing.
+    void options_changed() {
+        Waiters waiters;
+        change([&] {
+            // Read with the mutex, so that of two changes the later is the last to be taken over.
+            Options after = balancer_.options();
+            const Options before = std::exchange(options_, after);
+            if (before == after) return;
+            if (before.health_check_interval == after.health_check_interval)
+                after.health_check_interval = monitor_.interval();
+            monitor_.set_options(after, now());
+            if (before.health_check == after.health_check) return;
+            if (after.health_check) return monitor_.start(now());
+            stop_checks(waiters);
+            for (Result& result : results_) {
+                result.call->cancelled = true;
+                result.outcome = Outcome{Outcome::cancelled};
+            }
+            forgotten_ = monitor_.forget();
+        });
+        refuse(waiters, Errc::cancelled);
+    }
+
+    /// Called with the mutex.
+    void stop_checks(Waiters& waiters) {
+        monitor_.stop();
+        cancel_probes();
+        waiters.swap(waiters_);
+    }
+
     /// Called with the mutex: where the handlers run, only there may a slot be used.
     void cancel_probes() {
         if (!loop_ || calls_.empty()) return;
@@ -275,6 +307,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         const auto failures = balancer_.failure_threshold();
         const std::lock_guard lock{mutex_};
         monitor_.set_failure_threshold(failures);
+        findings = std::exchange(forgotten_, {});
         for (const Result& result : std::exchange(results_, {})) {
             const HealthProbe& probe = result.call->probe;
             const bool current = monitor_.is_current(probe);
@@ -301,9 +334,11 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         std::vector<std::shared_ptr<Call>> calls;
         Waiters strangers;
         std::optional<Strand> strand;
+        Duration timeout{};
         {
             const std::lock_guard lock{mutex_};
             if (!loop_) return;
+            timeout = options_.health_check_timeout;
             strand = loop_->strand;
             for (auto it = waiters_.begin(); it != waiters_.end();) {
                 // Only a fleet that is up to date says that nobody has this name.
@@ -320,7 +355,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         }
         refuse(strangers, Errc::unknown_backend);
         for (auto& call : calls) {
-            const auto deadline = Deadline::in(timeout_, call->began);
+            const auto deadline = Deadline::in(timeout, call->began);
             const BackendConfig& backend = *call->probe.backend;  // lives as long as the handler
             prober().async_probe(backend, deadline, Done{this->shared_from_this(), call, *strand});
         }
@@ -356,7 +391,6 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
 
     Balancer& balancer_;  // only within a round, and before `close`
     std::optional<Prober> prober_;
-    const Duration timeout_;
     const asio::any_io_executor executor_;
 
     mutable std::mutex mutex_;
@@ -364,11 +398,13 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     std::thread::id visitor_{};
     std::unique_ptr<Loop> loop_;  // null: closed
     std::shared_ptr<const void> subscription_;
+    Options options_;  // of the balancer, as they were last taken over
     HealthMonitor monitor_;
     bool awake_ = false;  // a round is posted
     bool stale_ = true;   // the fleet changed
     std::map<std::uint64_t, std::shared_ptr<Call>> calls_;
     std::vector<Result> results_;
+    std::vector<ProbeFinding> forgotten_;  // to be told with the next
     Waiters waiters_;
     std::map<std::string, Record, std::less<>> records_;
     std::map<std::string, std::uint64_t, std::less<>> incarnations_;
