@@ -61,8 +61,8 @@ http_server::Handler admin_handler(const fairlead::AdminApi& api) {
 }
 
 http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fairlead::AdminApi& api,
-                                     bool key_required) {
-    return [&balancer, &api, key_required](const auto& exchange) {
+                                     const LiveSettings& settings) {
+    return [&balancer, &api, &settings](const auto& exchange) {
         const auto& request = exchange->request();
         const std::string_view target{request.target};
         if (target.substr(0, target.find('?')) != "/metrics")
@@ -72,7 +72,7 @@ http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fair
             refusal.headers.set("Allow", "GET, HEAD");
             return exchange->respond(std::move(refusal));
         }
-        if (key_required && !api.admits(request.headers, exchange->peer())) {
+        if (settings.get()->metrics_key_required && !api.admits(request.headers, exchange->peer())) {
             auto refusal = plain_text(401, "the metrics need the admin key, as Authorization: Bearer\n");
             refusal.headers.set("WWW-Authenticate", "Bearer");
             return exchange->respond(std::move(refusal));

@@ -13,9 +13,10 @@ namespace gateway {
 /// Answers the calls of the admin API. `api` outlives it. Threads: on each exchange's executor.
 http_server::Handler admin_handler(const fairlead::AdminApi& api);
 
-/// Answers `GET /metrics` with Prometheus text; `key_required`: to whom the admin API would answer.
+/// Answers `GET /metrics` with Prometheus text; where the settings ask for the key, to whom the admin API
+/// would answer. All three outlive it.
 http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fairlead::AdminApi& api,
-                                     bool key_required);
+                                     const LiveSettings& settings);
 
 /// An answer in the admin API's shape to a request that could not be read.
 fairlead::HttpResponse admin_error_page(int status, std::string_view message);

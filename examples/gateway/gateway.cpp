@@ -1,6 +1,10 @@
 // How the parts of the gateway are put together.
 #include "gateway/gateway.hpp"
 
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include <asio/strand.hpp>
@@ -26,6 +30,12 @@ fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Set
     fairlead::HttpTransportOptions options;
     options.tls.ca_file = settings.tls_ca_file;
     return fairlead::HttpTransport{io, options};
+}
+
+/// Empty where there is no such file.
+std::string text_of(const std::string& file) {
+    std::ifstream in{file, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
 }
 
 fairlead::HttpResponse json(int status, std::string body) {
@@ -54,18 +64,19 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
     : io_{io},
       many_threads_{options.threads > 1},
       log_{options.log},
-      router_{models_of(settings.backends), settings.model_aliases},
+      router_{models_of(settings.backends)},
+      settings_{settings},
+      authorities_{text_of(settings.tls_ca_file)},
       balancer_{settings, RelayTransport{make_transport(io, settings)}},
       health_{balancer_, io.get_executor()},
-      relay_context_{balancer_, router_, settings.affinity_header,
-                     options.access_log ? options.log : nullptr},
+      relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr},
       admin_{balancer_, health_, settings.admin_key},
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
     mount("/v1/", [this](const auto& exchange) { relay(relay_context_, exchange); });
     const auto status = [](const auto& exchange) { exchange->respond(json(200, R"({"status":"ok"})")); };
     mount("/health", status);
-    mount("/metrics", metrics_handler(balancer_, admin_, settings.metrics_key_required));
+    mount("/metrics", metrics_handler(balancer_, admin_, settings_));
     mount("/", [status](const auto& exchange) {
         const auto& target = exchange->request().target;
         if (target == "/" || target.starts_with("/?")) return status(exchange);
@@ -113,7 +124,23 @@ void Gateway::mount(std::string prefix, http_server::Handler handler) {
 }
 
 fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const fairlead::Settings& after) {
-    return fairlead::reload(balancer_, health_, before, after);
+    std::string authorities = text_of(after.tls_ca_file);
+    const bool other_authorities = before.tls_ca_file != after.tls_ca_file || authorities != authorities_;
+    // Made first: the one thing that can still fail.
+    std::optional<fairlead::HttpTransport> transport;
+    if (other_authorities) transport.emplace(make_transport(io_, after));
+    auto report = fairlead::reload(balancer_, before, after);
+    if (!report.applied) return report;
+    if (transport) balancer_.transport().replace(std::move(*transport));
+    authorities_ = std::move(authorities);
+    if (before.admin_key != after.admin_key) admin_.set_key(after.admin_key);
+    server_->set_max_body_bytes(after.max_body_bytes);
+    settings_.set(after);
+    std::move(report.of_host.begin(), report.of_host.end(), std::back_inserter(report.settings));
+    report.of_host.clear();
+    if (other_authorities && before.tls_ca_file == after.tls_ca_file)
+        report.settings.emplace_back("tls_ca_file");
+    return report;
 }
 
 void Gateway::stop(std::function<void()> drained) {

@@ -16,6 +16,7 @@
 #include <fairlead/transport/health_checker.hpp>
 
 #include "gateway/dashboard.hpp"
+#include "gateway/live_settings.hpp"
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
 #include "gateway/relay.hpp"
@@ -59,7 +60,9 @@ class Gateway {
     GatewayBalancer& balancer() noexcept { return balancer_; }
     fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
 
-    /// From the settings in force to others, while it runs: see `fairlead::reload`.
+    /// From the settings in force to others, while it runs: see `fairlead::reload`. What is the gateway's own
+    /// is applied too; the file of certificate authorities is read again even where its name is the same.
+    /// Throws, and changes nothing, when that file cannot be used. Threads: any, one reload at a time.
     fairlead::ReloadReport reload(const fairlead::Settings& before, const fairlead::Settings& after);
 
     /// No new connections; `drained` is called when the last one has ended.
@@ -81,6 +84,8 @@ class Gateway {
     const bool many_threads_;
     Log* log_;
     ModelRouter router_;
+    LiveSettings settings_;
+    std::string authorities_{};  // the text of `tls_ca_file`, as it was last read
     std::mutex models_mutex_{};
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include <fairlead/control/mode_line.hpp>
+
 namespace gateway {
 namespace {
 
@@ -37,6 +39,7 @@ std::string stopped(Language language) { return pick(language, "stopped", "已�
 
 std::vector<std::string> reloaded(const fairlead::ReloadReport& report, const fairlead::Settings& before,
                                   const fairlead::Settings& after, Language language) {
+    if (report.error) return not_reloaded({message(report.error, language)}, language);
     if (!report.applied) {
         const std::string from = to_string(before.mode);
         const std::string to = to_string(after.mode);
@@ -52,6 +55,7 @@ std::vector<std::string> reloaded(const fairlead::ReloadReport& report, const fa
     add_names(what, pick(language, "in force", "生效"), report.settings);
     if (what.empty()) what = pick(language, "nothing that takes effect changed", "没有可生效的变更");
     std::vector<std::string> lines{pick(language, "settings reloaded: ", "配置已重新加载：") + what};
+    if (before.mode != after.mode) lines.push_back(mode_line(after, language));
     if (!report.at_next_start.empty()) {
         std::string rest;
         add_names(rest, pick(language, "at the next start:", "下次启动时生效："), report.at_next_start);
@@ -60,10 +64,10 @@ std::vector<std::string> reloaded(const fairlead::ReloadReport& report, const fa
     return lines;
 }
 
-std::vector<std::string> not_reloaded(const fairlead::SettingsError& error, Language language) {
+std::vector<std::string> not_reloaded(const std::vector<std::string>& problems, Language language) {
     std::vector<std::string> lines{pick(
         language, "settings not reloaded; everything stays as it was:", "配置未重新加载；保持原有配置：")};
-    for (const auto& problem : error.problems()) lines.push_back(problem.text());
+    lines.insert(lines.end(), problems.begin(), problems.end());
     return lines;
 }
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <fairlead/control/language.hpp>
-#include <fairlead/control/load_settings.hpp>
 #include <fairlead/control/reload.hpp>
 
 namespace gateway {
@@ -17,11 +16,11 @@ std::string admin_at(const std::string& url, fairlead::Language language);
 std::string stopping(std::size_t connections, fairlead::Language language);
 std::string stopped(fairlead::Language language);
 
-/// What a reload came to: one line, and one more for what must wait for the next start.
+/// What a reload came to: one line, one for another mode, and one for what must wait for the next start.
 std::vector<std::string> reloaded(const fairlead::ReloadReport& report, const fairlead::Settings& before,
                                   const fairlead::Settings& after, fairlead::Language language);
 
 /// The settings cannot be read: every problem a line; those in force stay.
-std::vector<std::string> not_reloaded(const fairlead::SettingsError& error, fairlead::Language language);
+std::vector<std::string> not_reloaded(const std::vector<std::string>& problems, fairlead::Language language);
 
 }  // namespace gateway

@@ -1,14 +1,7 @@
 // The rules of which name selects which backends.
 #include "gateway/model_router.hpp"
 
-#include <utility>
-
 namespace gateway {
-
-ModelRouter::ModelRouter(const std::vector<std::string>& models, std::map<std::string, std::string> aliases)
-    : aliases_{std::move(aliases)} {
-    set_models(models);
-}
 
 void ModelRouter::set_models(const std::vector<std::string>& models) {
     std::set<std::string, std::less<>> fresh{models.begin(), models.end()};
@@ -16,9 +9,9 @@ void ModelRouter::set_models(const std::vector<std::string>& models) {
     models_.swap(fresh);
 }
 
-ModelChoice ModelRouter::choose(std::string_view name) const {
-    const auto alias = aliases_.find(std::string{name});
-    const std::string_view model = alias != aliases_.end() ? std::string_view{alias->second} : name;
+ModelChoice ModelRouter::choose(std::string_view name, const Aliases& aliases) const {
+    const auto alias = aliases.find(std::string{name});
+    const std::string_view model = alias != aliases.end() ? std::string_view{alias->second} : name;
 
     const std::lock_guard lock{mutex_};
     if (models_.size() <= 1) return {};

@@ -31,19 +31,20 @@ struct ModelChoice {
 /// Threads: any. Membership changes at run time are told with `set_models`.
 class ModelRouter {
   public:
+    using Aliases = std::map<std::string, std::string>;
+
     /// `models` are the backends' `model_name`s, empty ones included (such a backend serves whatever it is
     /// asked for).
-    ModelRouter(const std::vector<std::string>& models, std::map<std::string, std::string> aliases);
+    explicit ModelRouter(const std::vector<std::string>& models) { set_models(models); }
 
     void set_models(const std::vector<std::string>& models);
 
     /// `name` is empty when the request names no model.
-    ModelChoice choose(std::string_view name) const;
+    ModelChoice choose(std::string_view name, const Aliases& aliases = {}) const;
 
   private:
     mutable std::mutex mutex_{};
     std::set<std::string, std::less<>> models_{};
-    std::map<std::string, std::string> aliases_;
 };
 
 }  // namespace gateway

@@ -45,8 +45,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             entry_.method = original->method;
             entry_.target = original->target;
         }
-        if (!read_model(*original)) return;
-        prepare(*original);
+        const auto settings = context_.settings.get();
+        if (!read_model(*original, *settings)) return;
+        prepare(*original, *settings);
         request_.original = std::move(original);
         exchange_->attach(shared_from_this());
         send();
@@ -66,10 +67,10 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     using Stream = fairlead::Stream<GatewayBalancer>;
 
     /// False when the request was refused.
-    bool read_model(const fairlead::HttpRequest& original) {
+    bool read_model(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
         if (!find_model_in(original)) return false;
         const auto name = request_.model.value.value_or("");
-        auto choice = context_.router.choose(name);
+        auto choice = context_.router.choose(name, settings.model_aliases);
         // What has no body (a list of models, a stored file) asks for no model.
         if (choice.verdict == ModelChoice::Verdict::missing && !original.body.empty()) {
             return refuse(error_response(missing_model()));
@@ -99,9 +100,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         return true;
     }
 
-    void prepare(fairlead::HttpRequest& original) {
-        if (!context_.affinity_header.empty())
-            key_ = original.headers.get(context_.affinity_header).value_or("");
+    void prepare(fairlead::HttpRequest& original, const fairlead::Settings& settings) {
+        if (!settings.affinity_header.empty())
+            key_ = original.headers.get(settings.affinity_header).value_or("");
         remove_hop_by_hop(original.headers);
         original.headers.remove("Host");  // each backend gets its own
     }

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include <fairlead/balancer/balancer.hpp>
 #include <fairlead/strategies/any_strategy.hpp>
 #include <fairlead/transport/async.hpp>
 
+#include "gateway/live_settings.hpp"
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
 #include "gateway/relay_transport.hpp"
@@ -21,8 +21,8 @@ using GatewayBalancer = fairlead::Balancer<fairlead::AnyStrategy, RelayTransport
 struct RelayContext {
     GatewayBalancer& balancer;
     const ModelRouter& router;
-    std::string affinity_header{};  ///< the header whose value is the request's key; empty: none
-    Log* access_log = nullptr;      ///< null: finished requests are not logged
+    const LiveSettings& settings;
+    Log* access_log = nullptr;  ///< null: finished requests are not logged
 };
 
 /// Relays the exchange's request to a backend and the answer to its client: bytes go out as they come in, a

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -42,30 +43,37 @@ inline fairlead::HttpRequest request_for(const fairlead::BackendConfig& backend,
     return message;
 }
 
-/// `HttpTransport` for requests that look different to each backend. Threads: as `HttpTransport`.
+/// `HttpTransport` for requests that look different to each backend. Copies share it. Threads: as
+/// `HttpTransport`; `replace` from any.
 class RelayTransport {
   public:
     using Request = RelayRequest;
     using Response = fairlead::HttpResponse;
     using Body = fairlead::HttpBody;
 
-    explicit RelayTransport(fairlead::HttpTransport http) : http_{std::move(http)} {}
+    explicit RelayTransport(fairlead::HttpTransport http) : held_{std::make_shared<Held>(std::move(http))} {}
+
+    /// Requests from now on, and probes, go through another; those under way end in the old one.
+    void replace(fairlead::HttpTransport http) {
+        const std::lock_guard lock{held_->mutex};
+        std::swap(held_->http, http);
+    }
 
     template <class Handler>
     void async_send(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
                     Handler&& handler) {
-        http_.async_send(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
+        http().async_send(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
     }
 
     template <class Handler>
     void async_open(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
                     Handler&& handler) {
-        http_.async_open(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
+        http().async_open(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
     }
 
     template <class Handler>
     void async_probe(const fairlead::BackendConfig& backend, fairlead::Deadline deadline, Handler&& handler) {
-        http_.async_probe(backend, deadline, std::forward<Handler>(handler));
+        http().async_probe(backend, deadline, std::forward<Handler>(handler));
     }
 
     static fairlead::Outcome outcome(std::error_code error, const fairlead::HttpResponse& response) {
@@ -73,7 +81,18 @@ class RelayTransport {
     }
 
   private:
-    fairlead::HttpTransport http_;
+    struct Held {
+        explicit Held(fairlead::HttpTransport transport) : http{std::move(transport)} {}
+        std::mutex mutex{};
+        fairlead::HttpTransport http;
+    };
+
+    fairlead::HttpTransport http() const {
+        const std::lock_guard lock{held_->mutex};
+        return held_->http;
+    }
+
+    std::shared_ptr<Held> held_;
 };
 
 }  // namespace gateway

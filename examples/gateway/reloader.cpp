@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <exception>
 #include <utility>
+#include <vector>
 
 #include "gateway/messages.hpp"
 
@@ -40,7 +42,8 @@ Reloader::Mark Reloader::mark_of(const std::string& file) {
 }
 
 Reloader::Marks Reloader::marks() const {
-    return {mark_of(sources_.env_file.value_or(".env")), mark_of(sources_.settings_file)};
+    return {mark_of(sources_.env_file.value_or(".env")), mark_of(sources_.settings_file),
+            mark_of(current_.tls_ca_file)};
 }
 
 void Reloader::await_signal() {
@@ -66,9 +69,15 @@ void Reloader::reload() {
         fairlead::Settings next = fairlead::load_settings(sources_);
         const auto report = apply_(current_, next);
         for (const auto& line : reloaded(report, current_, next, language_)) log_.message(line);
-        if (report.applied) current_ = std::move(next);
+        if (!report.applied) return;
+        if (current_.tls_ca_file != next.tls_ca_file) seen_.back() = mark_of(next.tls_ca_file);
+        current_ = std::move(next);
     } catch (const fairlead::SettingsError& error) {
-        for (const auto& line : not_reloaded(error, language_)) log_.message(line);
+        std::vector<std::string> problems;
+        for (const auto& problem : error.problems()) problems.push_back(problem.text());
+        for (const auto& line : not_reloaded(problems, language_)) log_.message(line);
+    } catch (const std::exception& error) {  // what could not be read besides
+        for (const auto& line : not_reloaded({error.what()}, language_)) log_.message(line);
     }
 }
 

@@ -20,8 +20,8 @@
 namespace gateway {
 
 /// What is valid is applied as a whole, by `apply(before, after)`; what is not leaves everything as it was,
-/// with every problem in the log. Files are looked at once a second, by time, size and number, since that
-/// also sees a file that was replaced, over any file system.
+/// with every problem in the log. The files, that of the certificate authorities included, are looked at once
+/// a second, by time, size and number, since that also sees a file that was replaced, over any file system.
 ///
 /// Threads: all of it on `executor`, which runs one thing at a time; `stop` there too.
 class Reloader {
@@ -44,7 +44,7 @@ class Reloader {
         std::uint64_t number = 0;
         bool operator==(const Mark&) const = default;
     };
-    using Marks = std::array<Mark, 2>;
+    using Marks = std::array<Mark, 3>;
 
     static Mark mark_of(const std::string& file);
     Marks marks() const;

@@ -32,9 +32,9 @@ constexpr std::uint64_t trusted_length = std::uint64_t{1024} * 1024;
 
 constexpr std::int64_t never = -1;
 
-fairlead::HttpLimits limits_of(const Server& server) {
+fairlead::HttpLimits limits_of(std::size_t max_body_bytes) {
     fairlead::HttpLimits limits;
-    limits.max_body_bytes = server.limits().max_body_bytes;
+    limits.max_body_bytes = max_body_bytes;
     return limits;
 }
 
@@ -49,10 +49,16 @@ std::string_view reason_phrase(int status) {
             return "Unauthorized";
         case 404:
             return "Not Found";
+        case 405:
+            return "Method Not Allowed";
         case 408:
             return "Request Timeout";
+        case 409:
+            return "Conflict";
         case 413:
             return "Content Too Large";
+        case 422:
+            return "Unprocessable Content";
         case 429:
             return "Too Many Requests";
         case 431:
@@ -80,7 +86,8 @@ Connection::Connection(tcp::socket socket, std::shared_ptr<Server> server)
     : socket_{std::move(socket)},
       server_{std::move(server)},
       last_tick_{never},
-      parser_{fairlead::HttpParser::Kind::request, limits_of(*server_)} {}
+      max_body_bytes_{server_->max_body_bytes()},
+      parser_{fairlead::HttpParser::Kind::request, limits_of(max_body_bytes_)} {}
 
 Connection::~Connection() { server_->left(this); }
 
@@ -166,6 +173,10 @@ void Connection::feed(std::string_view data) {
     if (state_ == State::idle) {
         state_ = State::reading;
         allow(server_->limits().head);
+        if (const auto limit = server_->max_body_bytes(); limit != max_body_bytes_) {
+            max_body_bytes_ = limit;
+            parser_ = fairlead::HttpParser{fairlead::HttpParser::Kind::request, limits_of(limit)};
+        }
     }
     for (;;) {
         const auto step = parser_.feed(data);

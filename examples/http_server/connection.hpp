@@ -81,6 +81,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     bool waiting_ = false;
     std::atomic<std::int64_t> last_tick_;
 
+    std::size_t max_body_bytes_;  // of the parser
     fairlead::HttpParser parser_;
     fairlead::HttpRequest request_{};
     std::string incoming_{};  // of its body, so far

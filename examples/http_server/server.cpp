@@ -44,6 +44,7 @@ Server::Server(asio::any_io_executor executor, ExecutorSource source, Limits lim
     : executor_{std::move(executor)},
       source_{std::move(source)},
       limits_{limits},
+      max_body_bytes_{limits.max_body_bytes},
       handler_{std::move(handler)},
       error_page_{std::move(error_page)},
       acceptor_{executor_},

@@ -57,6 +57,11 @@ class Server : public std::enable_shared_from_this<Server> {
     /// std::system_error when the address is not to be had, std::invalid_argument when it is none.
     void listen(const std::string& address);
 
+    /// Of requests that begin from now on. Any thread.
+    void set_max_body_bytes(std::size_t bytes) noexcept {
+        max_body_bytes_.store(bytes, std::memory_order_relaxed);
+    }
+
     std::string url() const { return url_; }  ///< http://host:port, with the port that was taken
     std::size_t connections() const;
 
@@ -69,6 +74,7 @@ class Server : public std::enable_shared_from_this<Server> {
 
     // For connections.
     const Limits& limits() const { return limits_; }
+    std::size_t max_body_bytes() const noexcept { return max_body_bytes_.load(std::memory_order_relaxed); }
     const Handler& handler() const { return handler_; }
     fairlead::HttpResponse error_page(int status, std::string_view message) const {
         return error_page_(status, message);
@@ -87,7 +93,8 @@ class Server : public std::enable_shared_from_this<Server> {
 
     asio::any_io_executor executor_;
     ExecutorSource source_;
-    Limits limits_;
+    const Limits limits_;
+    std::atomic<std::size_t> max_body_bytes_;  // alone of the limits may change
     Handler handler_;
     ErrorPage error_page_;
     asio::ip::tcp::acceptor acceptor_;  // under the mutex, so that any thread can close it at once

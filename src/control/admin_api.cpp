@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -53,13 +56,18 @@ class AdminApi::Impl : public std::enable_shared_from_this<Impl> {
          std::string key, AdminOptions options)
         : target_{std::move(target)},
           health_{std::move(health)},
-          key_{std::move(key)},
+          key_{std::make_shared<const std::string>(std::move(key))},
           language_{options.language} {}
 
     detail::Access access(const HttpHeaders& headers, std::string_view peer) const {
-        return detail::access_of(key_, headers, peer);
+        return detail::access_of(*key(), headers, peer);
     }
-    std::string notice() const { return key_.empty() ? say(detail::text::notice_loopback) : std::string{}; }
+    std::string notice() const { return key()->empty() ? say(detail::text::notice_loopback) : std::string{}; }
+    void set_key(std::string key) {
+        auto fresh = std::make_shared<const std::string>(std::move(key));
+        const std::lock_guard lock{key_mutex_};
+        key_.swap(fresh);
+    }
 
     void handle(const AdminRequest& request, const Respond& respond) const {
         detail::AdminPath path;
@@ -354,14 +362,19 @@ class AdminApi::Impl : public std::enable_shared_from_this<Impl> {
 
     const std::unique_ptr<detail::AdminTarget> target_;
     const std::unique_ptr<detail::HealthControl> health_;  // null: the host has none
-    const std::string key_;
+    std::shared_ptr<const std::string> key() const {
+        const std::lock_guard lock{key_mutex_};
+        return key_;
+    }
+
+    mutable std::mutex key_mutex_;
+    std::shared_ptr<const std::string> key_;
     const Language language_;
 };
 
 AdminApi::AdminApi(std::unique_ptr<detail::AdminTarget> target, std::unique_ptr<detail::HealthControl> health,
                    std::string admin_key, AdminOptions options)
-    : impl_{std::make_shared<const Impl>(std::move(target), std::move(health), std::move(admin_key),
-                                         options)} {}
+    : impl_{std::make_shared<Impl>(std::move(target), std::move(health), std::move(admin_key), options)} {}
 
 bool AdminApi::is_mine(std::string_view target) noexcept {
     if (!target.starts_with(prefix)) return false;
@@ -374,6 +387,8 @@ void AdminApi::handle(const AdminRequest& request, Respond respond) const { impl
 bool AdminApi::admits(const HttpHeaders& headers, std::string_view peer) const {
     return impl_->access(headers, peer) == detail::Access::granted;
 }
+
+void AdminApi::set_key(std::string admin_key) { impl_->set_key(std::move(admin_key)); }
 
 std::string AdminApi::notice() const { return impl_->notice(); }
 

@@ -1,10 +1,10 @@
 // What differs between two readings of the settings.
 #include <fairlead/control/reload.hpp>
 
-#include <algorithm>
-#include <array>
 #include <map>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "setting_list.hpp"
 
@@ -17,6 +17,28 @@ bool take(Field& running, const Field& before, const Field& after) {
     running = after;
     return true;
 }
+
+/// The fields of one `Settings` by name, to be looked up on a walk over another's.
+template <class S>
+class Fields {
+  public:
+    explicit Fields(S& settings) {
+        visit_settings(settings, [&](std::string_view name, auto& field, const auto&...) {
+            fields_.emplace(name, &field);
+        });
+    }
+
+    /// The field that has the name and type of `like`.
+    template <class Field>
+    auto& at(std::string_view name, const Field&) const {
+        using Wanted = std::conditional_t<std::is_const_v<S>, const Field, Field>;
+        return *static_cast<Wanted*>(fields_.at(name));
+    }
+
+  private:
+    using Pointer = std::conditional_t<std::is_const_v<S>, const void*, void*>;
+    std::map<std::string_view, Pointer> fields_;  // names are literals
+};
 
 }  // namespace
 
@@ -40,22 +62,46 @@ bool take_over(BackendConfig& running, const BackendConfig& before, const Backen
     return changed;
 }
 
-std::vector<std::string> fixed_settings_that_differ(const Settings& before, const Settings& after) {
-    // Those that `reload` applies.
-    constexpr std::array<std::string_view, 3> applied{"max_retries", "failure_threshold",
-                                                      "health_check_interval"};
-    std::vector<std::string> differ;
-    // The same walk over both: fields are told apart by their place in it.
-    std::map<std::string, const void*> fields;
-    visit_settings(before, [&](std::string_view name, const auto& field, const auto&...) {
-        fields.emplace(name, &field);
-    });
+SettingNames settings_that_differ(const Settings& before, const Settings& after) {
+    SettingNames names;
+    Settings same_host = before;  // but for the options: what differs from it is an option
+    same_host.options = after.options;
+    const Fields old{before};
+    const Fields options{std::as_const(same_host)};
     visit_settings(after, [&](std::string_view name, const auto& field, const auto&...) {
-        using Field = std::remove_cvref_t<decltype(field)>;
-        if (std::find(applied.begin(), applied.end(), name) != applied.end()) return;
-        if (!(*static_cast<const Field*>(fields.at(std::string{name})) == field)) differ.emplace_back(name);
+        if (old.at(name, field) == field) return;
+        const bool is_option = options.at(name, field) == field;
+        auto& among = find_json_setting(name)->needs_restart ? names.at_next_start
+                      : is_option                            ? names.options
+                                                             : names.of_host;
+        among.emplace_back(name);
     });
-    return differ;
+    return names;
+}
+
+void take_over(Options& running, const Options& before, const Options& after) {
+    Settings to;
+    Settings was;
+    Settings is;
+    to.options = running;
+    was.options = before;
+    is.options = after;
+    const Fields old{was};
+    const Fields present{to};
+    visit_settings(is, [&](std::string_view name, const auto& field, const auto&...) {
+        if (find_json_setting(name)->needs_restart) return;
+        if (!(old.at(name, field) == field)) present.at(name, field) = field;
+    });
+    running = std::move(to.options);
+}
+
+std::error_code check(const Settings& settings) {
+    if (!validate(settings.options).empty()) return Errc::bad_option;
+    if (!AnyStrategy::from_name(settings.strategy)) return Errc::unknown_strategy;
+    for (const auto& backend : settings.backends) {
+        if (const auto error = validate(backend)) return error;
+    }
+    return {};
 }
 
 const BackendConfig* find_backend(const Settings& settings, const std::string& name) noexcept {

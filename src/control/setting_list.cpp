@@ -21,6 +21,7 @@ struct SettingRow {
     std::string_view unit{};
     std::string_view english{};
     std::string_view chinese{};
+    bool needs_restart = false;
 };
 
 constexpr SettingRow setting_rows[] = {
@@ -31,7 +32,7 @@ constexpr SettingRow setting_rows[] = {
     {"model_name", true, "", "model of the single backend", "单个后端的模型名称"},
     {"api_key", true, "", "API key of the single backend", "单个后端的 API 密钥"},
     {"load_balance_enabled", true, "", "the main switch; not set: on when there are backends in LLM_BACKENDS",
-     "负载均衡总开关；不设置：配置了 LLM_BACKENDS 时启用"},
+     "负载均衡总开关；不设置：配置了 LLM_BACKENDS 时启用", true},
     {"load_balance_strategy", true, "", "how a backend is chosen", "负载均衡算法"},
     {"health_check_interval", true, "seconds", "time between two probes of one backend",
      "同一后端两次健康检查的间隔"},
@@ -127,14 +128,15 @@ constexpr SettingRow setting_rows[] = {
     {"queue_timeout", false, "seconds", "longest wait; not set: until the request's deadline",
      "最长等待；不设置：直到请求截止"},
 
-    {"timing", false, "", "whether latencies and failure ratios are measured", "是否测量延迟和失败比例"},
+    {"timing", false, "", "whether latencies and failure ratios are measured", "是否测量延迟和失败比例",
+     true},
     {"latency_to", false, "", "where a request's latency ends for the strategies", "策略所用延迟的终点"},
     {"latency_tau", false, "seconds", "time constant with which latencies fade", "延迟衰减的时间常数"},
     {"latency_tau_max", false, "seconds", "the same where requests are few, at most",
      "请求稀少时该常数的最大值"},
     {"gateways", false, "balancers", "how many balancers share the backends", "共用这些后端的均衡器数量"},
     {"seed", false, "", "seed of the random generator; not set: from the system",
-     "随机数种子；不设置：取自系统"},
+     "随机数种子；不设置：取自系统", true},
 };
 
 /// Fills in type, default and accepted values from a field of the default `Settings`.
@@ -210,6 +212,7 @@ std::vector<SettingInfo> make_setting_list() {
         info.meaning_chinese = std::string{row.chinese};
         info.secret =
             row.json_name == "llm_backends" || row.json_name == "api_key" || row.json_name == "admin_key";
+        info.needs_restart = row.needs_restart;
         list.push_back(std::move(info));
     }
     return list;

@@ -1,10 +1,13 @@
 // A reload changes what the file changed, and nothing else.
 #include <fairlead/control/reload.hpp>
 
+#include <algorithm>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <fairlead/balancer/balancer.hpp>
+#include <fairlead/control/load_settings.hpp>
 
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
@@ -14,14 +17,6 @@ using namespace fairlead::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Health {
-    Duration interval{};
-    std::error_code set_interval(Duration to) {
-        interval = to;
-        return {};
-    }
-};
 
 /// Settings of backends "b0", "b1", ..., a balancer made from them, and its next settings.
 struct Running {
@@ -35,14 +30,13 @@ struct Running {
     }
 
     ReloadReport go() {
-        auto report = reload(*balancer, health, before, after);
+        auto report = reload(*balancer, before, after);
         if (report.applied) before = after;
         return report;
     }
 
     Settings before;
     Settings after;
-    Health health;
     std::vector<Event> events;
     std::unique_ptr<Balancer<AnyStrategy>> balancer;
 };
@@ -138,22 +132,129 @@ TEST_CASE("all changes of the fleet are one snapshot: no request sees half of th
     running.go();
 }
 
-TEST_CASE("settings that can change while it runs do; the others are named") {
+TEST_CASE("settings that can change while it runs do; the host's, and those for a restart, are named") {
     Running running{1};
     running.after.strategy = "least_connections";
     running.after.options.max_retries = 5;
     running.after.options.failure_threshold = 9;
     running.after.options.health_check_interval = 7s;
     running.after.options.queue_limit = 3;
+    running.after.options.timing = false;
+    running.after.options.seed = 2;
     running.after.admin_key = "secret";
+    running.after.model_aliases = {{"gpt", "m"}};
     const auto report = running.go();
+    CHECK(report.applied);
     CHECK(report.settings == std::vector<std::string>{"load_balance_strategy", "max_retries",
-                                                      "failure_threshold", "health_check_interval"});
-    CHECK(report.at_next_start == std::vector<std::string>{"admin_key", "queue_limit"});
+                                                      "failure_threshold", "health_check_interval",
+                                                      "queue_limit"});
+    CHECK(report.of_host == std::vector<std::string>{"admin_key", "model_aliases"});
+    CHECK(report.at_next_start == std::vector<std::string>{"timing", "seed"});
     CHECK(running.balancer->strategy_name() == "least_connections");
     CHECK(running.balancer->max_retries() == 5);
     CHECK(running.balancer->failure_threshold() == 9);
-    CHECK(running.health.interval == 7s);
+    CHECK(running.balancer->options().health_check_interval == Duration{7s});
+    CHECK(running.balancer->options().queue_limit == 3);
+    CHECK(running.balancer->options().timing);
+    CHECK(running.balancer->options().seed == 1U);
+}
+
+TEST_CASE("every option that is a setting is taken over or named, and none is forgotten") {
+    Options other;
+    other.retry_on.timeout = false;
+    other.ejection = false;
+    other.probe_ends_ejection = true;
+    other.health_check = false;
+    other.health_check_path = "/alive";
+    other.health_check_contains = "ok";
+    other.timing = false;
+    other.latency_to = LatencyTo::last_byte;
+    other.load_monitor = true;
+    other.load_path = "/load";
+    other.load_headers = true;
+    other.seed = 7;
+    detail::visit_ranges(other, [](std::string_view, auto& field, const auto&) {
+        using Field = std::remove_reference_t<decltype(field)>;
+        if constexpr (std::is_same_v<Field, Duration>) {
+            field = field == Duration::max() ? Duration{9s} : field + Duration{1s};
+        } else if constexpr (std::is_same_v<Field, double>) {
+            field = field == 0.5 ? 0.25 : 0.5;
+        } else {
+            field = field == 0 ? 200 : field / 2 + 1;
+        }
+    });
+    Running running{1};
+    running.after.options = other;
+    // Two of the odd ones: these must be whole numbers of their own kind.
+    running.after.options.overprovisioning = 1.5;
+    running.after.options.gateways = 2;
+    running.after.options.failure_threshold = 4;
+    running.after.options.max_retries = 3;
+    running.after.options.success_threshold = 3;
+    REQUIRE(validate(running.after.options).empty());
+    const auto report = running.go();
+    REQUIRE(report.applied);
+    const auto names = setting_list();
+    const auto options =
+        static_cast<std::size_t>(names.end() - std::find_if(names.begin(), names.end(), [](const auto& info) {
+                                     return info.json_name == "retry_on";
+                                 }));
+    // All of the list from `retry_on` on, and the guide's three before it.
+    CHECK(report.settings.size() + report.at_next_start.size() == options + 3);
+    CHECK(report.at_next_start == std::vector<std::string>{"timing", "seed"});
+    Options expected = running.after.options;
+    expected.timing = Options{}.timing;
+    expected.seed = 1;
+    CHECK(running.balancer->options() == expected);
+}
+
+TEST_CASE("a setting changed at run time stands until the file's own value for it changes, one by one") {
+    Running running{1};
+    running.balancer->set_max_retries(7);
+    REQUIRE_FALSE(running.balancer->set_failure_threshold(8));
+    REQUIRE_FALSE(running.balancer->update_options([](Options& o) { o.queue_limit = 55; }));
+    running.after.options.failure_threshold = 4;
+    running.after.options.panic_threshold = 0.5;
+    CHECK(running.go().settings == std::vector<std::string>{"failure_threshold", "panic_threshold"});
+    CHECK(running.balancer->max_retries() == 7);
+    CHECK(running.balancer->failure_threshold() == 4);
+    CHECK(running.balancer->options().queue_limit == 55);
+    running.after.options.max_retries = 1;
+    running.after.options.queue_limit = 9;
+    running.go();
+    CHECK(running.balancer->max_retries() == 1);
+    CHECK(running.balancer->options().queue_limit == 9);
+}
+
+TEST_CASE("settings that nobody checked and that are wrong change nothing at all") {
+    const auto is_refused = [](std::error_code why, const auto& spoil) {
+        Running running{2};
+        const Options options = running.balancer->options();
+        running.after.backends[0].weight = 9;
+        running.after.backends.push_back({.name = "new", .url = "http://n"});
+        running.after.options.queue_limit = 3;
+        running.after.strategy = "random";
+        spoil(running.after);
+        const auto report = running.go();
+        CHECK_FALSE(report.applied);
+        CHECK(report.error == why);
+        CHECK(running.balancer->options() == options);
+        CHECK(running.balancer->snapshot().size() == 2);
+        CHECK(figures(*running.balancer, "b0").config.weight == 1);
+        CHECK(running.balancer->strategy_name() == "round_robin");
+        CHECK(running.events.empty());
+    };
+    is_refused(Errc::bad_option, [](Settings& after) { after.options.failure_ratio = 2; });
+    is_refused(Errc::bad_weight, [](Settings& after) { after.backends[2].weight = 0; });
+    is_refused(Errc::unknown_strategy, [](Settings& after) { after.strategy = "best"; });
+}
+
+TEST_CASE("between one backend and several the mode follows") {
+    Running running{2};
+    running.after.backends.resize(1);
+    running.after.mode = Mode::single_backend_balanced;
+    CHECK(running.go().applied);
+    CHECK(running.balancer->mode() == Mode::single_backend_balanced);
 }
 
 TEST_CASE("a change to or from the single backend is for a restart, and changes nothing") {

@@ -38,12 +38,15 @@ std::string document() {
         "`max_connections`\n(1..1048575), `timeout` (seconds), `priority` (lower first), `tags` (array of "
         "strings), and "
         "the further fields of\n[`BackendConfig`](../include/fairlead/model/backend_config.hpp).\n\n"
+        "Under `reload`: **yes**, a change of the file counts while the gateway runs "
+        "([what that means](operating.md#changing-the-settings-while-it-runs)); **restart**, it counts from "
+        "the next start.\n\n"
         "This table is made from the code's own list; a test compares them.\n\n"
-        "| name | in JSON | holds | default | accepted | meaning |\n|---|---|---|---|---|---|\n";
+        "| name | in JSON | holds | default | accepted | reload | meaning |\n|---|---|---|---|---|---|---|\n";
     for (const auto& setting : setting_list()) {
         text += "| `" + setting.name + "` | `" + setting.json_name + "` | " + to_string(setting.type) +
                 " | " + escaped(setting.default_text) + " | " + escaped(setting.accepted) + " | " +
-                escaped(setting.meaning) + " |\n";
+                (setting.needs_restart ? "restart" : "yes") + " | " + escaped(setting.meaning) + " |\n";
     }
     return text;
 }

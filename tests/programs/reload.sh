@@ -18,7 +18,10 @@ settings() {
     echo "{\"llm_backends\": [$backends]${2:+, $2}}" >"$work/new.json"
     mv "$work/new.json" "$work/settings.json"
 }
-names() { curl -fsS "$gateway/api/v1/load_balancer/status" | grep -o '"available_backends":\[[^]]*\]'; }
+api=/api/v1/load_balancer
+key=
+admin() { curl -fsS ${key:+-H "X-API-Key: $key"} "$@"; }
+names() { admin "$gateway$api/status" | grep -o '"available_backends":\[[^]]*\]'; }
 
 settings "a b"
 start_server gateway "$bin/fairlead-gateway" --listen 127.0.0.1:0 --env-file "" --settings "$work/settings.json"
@@ -35,19 +38,23 @@ load() {
 load &
 loader=$!
 
-settings "b c" '"load_balance_strategy": "least_connections", "queue_limit": 7'
+settings "b c" '"load_balance_strategy": "least_connections", "queue_limit": 7, "admin_key": "k", "seed": 5,
+    "model_aliases": {"nick": "m"}, "health_check_path": "/health", "affinity_header": "X-Session"'
 kill -HUP "${pids[gateway]}"
 wait_for gateway "settings reloaded: "
-expect "what was done" "$line" "settings reloaded: added c; draining a; in force load_balance_strategy"
+applied="load_balance_strategy, queue_limit, health_check_path, admin_key, affinity_header, model_aliases"
+expect "what was done" "$line" "settings reloaded: added c; draining a; in force $applied"
 wait_for gateway "at the next start:"
-expect "what was not" "$line" "at the next start: queue_limit"
+expect "what was not" "$line" "at the next start: seed"
+key=k
+expect "without the new key" "$(curl -sS -o "$work/refused" -w '%{http_code}' "$gateway$api/status")" 401
 # "a" is gone when its last request has ended, which was perhaps before all this was said.
 gone_by=$((SECONDS + patience))
-while [[ $(curl -fsS "$gateway/api/v1/load_balancer/backends") == *'"a":'* ]]; do
+while [[ $(admin "$gateway$api/backends") == *'"a":'* ]]; do
     ((SECONDS < gone_by)) || fail "a is still there"
 done
 expect "after a reload" "$(names)" '"available_backends":["b","c"]'
-expect "the strategy" "$(curl -fsS "$gateway/api/v1/load_balancer/strategy" | grep -o '"strategy":"[a-z_]*"')" \
+expect "the strategy" "$(admin "$gateway$api/strategy" | grep -o '"strategy":"[a-z_]*"')" \
     '"strategy":"least_connections"'
 
 # Nothing of a bad file counts, and every problem is named.
@@ -60,9 +67,10 @@ next_line gateway
 expect "after a bad file" "$(names)" '"available_backends":["b","c"]'
 
 # A disabled backend stays so; the file alone is enough to be read again.
-curl -fsS -X POST "$gateway/api/v1/load_balancer/backends/b/disable" >"$work/disable.out"
+admin -X POST "$gateway$api/backends/b/disable" >"$work/disable.out"
 settings "a b c" '"load_balance_strategy": "least_connections", "queue_limit": 7'
 wait_for gateway "settings reloaded: added a"
+key=
 expect "a disabled one" "$(names)" '"available_backends":["a","c"]'
 
 touch "$work/enough"

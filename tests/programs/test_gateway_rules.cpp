@@ -18,7 +18,7 @@ using Verdict = gateway::ModelChoice::Verdict;
 
 TEST_CASE("where all backends serve one model, or name none, any name or none will do") {
     for (const auto& models : {std::vector<std::string>{"m", "m"}, {"", ""}, {}}) {
-        const gateway::ModelRouter router{models, {}};
+        const gateway::ModelRouter router{models};
         for (const auto* name : {"", "m", "other"}) {
             CHECK(router.choose(name).verdict == Verdict::any);
             CHECK(router.choose(name).model.empty());
@@ -27,17 +27,18 @@ TEST_CASE("where all backends serve one model, or name none, any name or none wi
 }
 
 TEST_CASE("where several models are served, a name selects, an unknown one and a missing one are refused") {
-    const gateway::ModelRouter router{{"a", "b", "b"}, {{"gpt-4", "b"}, {"lost", "c"}}};
+    const gateway::ModelRouter router{{"a", "b", "b"}};
+    const gateway::ModelRouter::Aliases aliases{{"gpt-4", "b"}, {"lost", "c"}};
     CHECK(router.choose("a").model == "a");
-    CHECK(router.choose("gpt-4").model == "b");
-    CHECK(router.choose("gpt-4").verdict == Verdict::selected);
+    CHECK(router.choose("gpt-4", aliases).model == "b");
+    CHECK(router.choose("gpt-4", aliases).verdict == Verdict::selected);
     CHECK(router.choose("c").verdict == Verdict::unknown);
-    CHECK(router.choose("lost").verdict == Verdict::unknown);
+    CHECK(router.choose("lost", aliases).verdict == Verdict::unknown);
     CHECK(router.choose("").verdict == Verdict::missing);
 }
 
 TEST_CASE("a backend without a model of its own serves any name beside those that have one") {
-    const gateway::ModelRouter router{{"a", ""}, {}};
+    const gateway::ModelRouter router{{"a", ""}};
     CHECK(router.choose("a").model == "a");
     CHECK(router.choose("x").verdict == Verdict::selected);
     CHECK(router.choose("x").model == "x");
@@ -45,7 +46,7 @@ TEST_CASE("a backend without a model of its own serves any name beside those tha
 }
 
 TEST_CASE("a change of the fleet changes which models there are") {
-    gateway::ModelRouter router{{"a", "b"}, {}};
+    gateway::ModelRouter router{{"a", "b"}};
     router.set_models({"a", "c"});
     CHECK(router.choose("b").verdict == Verdict::unknown);
     CHECK(router.choose("c").verdict == Verdict::selected);

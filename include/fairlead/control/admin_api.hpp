@@ -83,6 +83,10 @@ class AdminApi {
     /// Whether a request may see what the key protects: for a host that serves more behind the same key.
     bool admits(const HttpHeaders& headers, std::string_view peer) const;
 
+    /// Another key from now on; empty: only this machine is answered. Calls that are being answered end as
+    /// they began.
+    void set_key(std::string admin_key);
+
     /// What is to be logged at start-up when there is no key; else empty.
     std::string notice() const;
 
@@ -92,7 +96,7 @@ class AdminApi {
     AdminApi(std::unique_ptr<detail::AdminTarget> target, std::unique_ptr<detail::HealthControl> health,
              std::string admin_key, AdminOptions options);
 
-    std::shared_ptr<const Impl> impl_;  // shared with the answers that wait for a probe
+    std::shared_ptr<Impl> impl_;  // shared with the answers that wait for a probe
 };
 
 }  // namespace fairlead

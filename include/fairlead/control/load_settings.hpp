@@ -91,6 +91,7 @@ struct SettingInfo {
     std::string meaning{};          ///< one line, in English
     std::string meaning_chinese{};  ///< the same line in Chinese
     bool secret = false;            ///< never shown
+    bool needs_restart = false;     ///< a reload does not apply it
 
     std::string_view meaning_in(Language language) const noexcept {
         return language == Language::chinese ? meaning_chinese : meaning;

@@ -1,7 +1,7 @@
 // New settings for a balancer that runs: what an operator changed in the file, and nothing else.
 //
 //     fairlead::Settings next = fairlead::load_settings(sources);        // throws: all stays as it is
-//     const auto report = fairlead::reload(balancer, health, settings, next);
+//     const auto report = fairlead::reload(balancer, settings, next);
 //     if (report.applied) settings = std::move(next);
 //
 // Without it, a changed line means a restart: streams are cut, counters and findings are lost. And where a
@@ -9,6 +9,8 @@
 // an operator disabled in the night serves again because somebody changed another's weight in the morning.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -22,14 +24,19 @@ namespace fairlead {
 
 /// What a reload did, for a log.
 struct ReloadReport {
-    bool applied =
-        true;  ///< false: the mode would change to or from `single_backend`, and all stays as it was
+    /// False: all stays as it was, because the mode would change to or from `single_backend`, or because of
+    /// `error`.
+    bool applied = true;
+    std::error_code error{};  ///< what is wrong with settings that `load_settings` did not check
 
     std::vector<std::string> added{};     ///< names of backends
     std::vector<std::string> changed{};   ///< names of backends
     std::vector<std::string> draining{};  ///< names of backends, which go when their last request has ended
-    std::vector<std::string> settings{};  ///< names, as in the JSON file, of what else is in force now
-    std::vector<std::string> at_next_start{};  ///< names of what differs and cannot change while it runs
+
+    // Names of settings, as in the JSON file.
+    std::vector<std::string> settings{};       ///< what else is in force now
+    std::vector<std::string> of_host{};        ///< what differs and is for the host to apply: "admin_key" ...
+    std::vector<std::string> at_next_start{};  ///< what differs and cannot change while it runs
 
     bool operator==(const ReloadReport&) const = default;
 };
@@ -40,8 +47,19 @@ namespace detail {
 /// Whether anything changed.
 bool take_over(BackendConfig& running, const BackendConfig& before, const BackendConfig& after);
 
-/// Names of the settings other than backends, strategy and what `reload` applies that differ.
-std::vector<std::string> fixed_settings_that_differ(const Settings& before, const Settings& after);
+/// The same for options; not of those that a running balancer cannot change.
+void take_over(Options& running, const Options& before, const Options& after);
+
+/// Names of settings other than backends and strategy.
+struct SettingNames {
+    std::vector<std::string> options{};
+    std::vector<std::string> of_host{};
+    std::vector<std::string> at_next_start{};
+};
+SettingNames settings_that_differ(const Settings& before, const Settings& after);
+
+/// What is wrong with the first that is not valid.
+std::error_code check(const Settings& settings);
 
 /// The backend of that name; null when there is none.
 const BackendConfig* find_backend(const Settings& settings, const std::string& name) noexcept;
@@ -51,18 +69,25 @@ const BackendConfig* find_backend(const Settings& settings, const std::string& n
 /// Brings `balancer` from the settings `before`, which it was made with or last reloaded with, to `after`.
 /// What stands in both alike is left as it is, whatever was changed at run time; a backend that `after` no
 /// longer has drains and is then removed; one that was added at run time stays. Counters, requests in flight
-/// and findings are kept. All changes of backends become one new snapshot.
+/// and findings are kept. All changes of backends and options become one new snapshot; what new options mean
+/// for what is under way is said at `Balancer::set_options`. A `HealthChecker` follows by itself.
 ///
-/// `health` has `set_interval(Duration)`, as `HealthChecker` has. Threads: any, one reload at a time; the
-/// balancer outlives what drains. Throws std::bad_alloc.
-template <class Balancer, class Health>
-ReloadReport reload(Balancer& balancer, Health& health, const Settings& before, const Settings& after) {
+/// What of the settings is no option of the balancer (`ReloadReport::of_host`) is the host's to apply.
+/// Threads: any, one reload at a time; the balancer outlives what drains. Throws std::bad_alloc.
+template <class Balancer>
+ReloadReport reload(Balancer& balancer, const Settings& before, const Settings& after) {
     ReloadReport report;
-    if ((before.mode == Mode::single_backend) != (after.mode == Mode::single_backend)) {
+    report.error = detail::check(after);
+    if (report.error || (before.mode == Mode::single_backend) != (after.mode == Mode::single_backend)) {
         report.applied = false;
         return report;
     }
+    auto names = detail::settings_that_differ(before, after);
     balancer.change([&](FleetChange& fleet) {
+        report.error = fleet.update_options(
+            [&](Options& running) { detail::take_over(running, before.options, after.options); });
+        report.applied = !report.error;
+        if (!report.applied) return;
         for (const auto& backend : after.backends) {
             const BackendConfig* const old = detail::find_backend(before, backend.name);
             if (old == nullptr && fleet.contains(backend.name)) {
@@ -91,23 +116,15 @@ ReloadReport reload(Balancer& balancer, Health& health, const Settings& before, 
             if (!fleet.drain(backend.name, gone)) report.draining.push_back(backend.name);
         }
     });
+    if (!report.applied) return report;
     if (before.strategy != after.strategy) {
         if (const auto named = AnyStrategy::from_name(after.strategy)) balancer.set_strategy(*named);
         report.settings.emplace_back("load_balance_strategy");
     }
-    if (before.options.max_retries != after.options.max_retries) {
-        balancer.set_max_retries(after.options.max_retries);
-        report.settings.emplace_back("max_retries");
-    }
-    if (before.options.failure_threshold != after.options.failure_threshold) {
-        static_cast<void>(balancer.set_failure_threshold(after.options.failure_threshold));
-        report.settings.emplace_back("failure_threshold");
-    }
-    if (before.options.health_check_interval != after.options.health_check_interval) {
-        static_cast<void>(health.set_interval(after.options.health_check_interval));
-        report.settings.emplace_back("health_check_interval");
-    }
-    report.at_next_start = detail::fixed_settings_that_differ(before, after);
+    balancer.set_mode(after.mode);
+    std::move(names.options.begin(), names.options.end(), std::back_inserter(report.settings));
+    report.of_host = std::move(names.of_host);
+    report.at_next_start = std::move(names.at_next_start);
     return report;
 }
 
