@@ -31,6 +31,7 @@ export LC_ALL=C.UTF-8
 
 cmake/install-packages.sh tests
 mkdir -p build
+cmake/fetch-promtool.sh build/promtool
 
 links() { "$@" -x c++ -o build/linked - <<<'int main() {}' 2>/dev/null; }
 
