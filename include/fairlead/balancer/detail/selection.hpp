@@ -123,7 +123,7 @@ class Selection {
             if (options_.timing || roster_.due().is_pending()) now = clock_.now();
             if (roster_.due().is_pending() && roster_.due().is_due(now)) [[unlikely]] {
                 core().settle(now);
-                lane = publication_.read();
+                if (Lane* newer = publication_.read(); newer != nullptr) lane = newer;  // as it was once
             }
             const Snapshot<S>* snapshot = lane->current;
             const Group<S>* group = &snapshot->pool;

@@ -11,9 +11,10 @@
 // ring clears the bit. A block that comes and goes at the same moment may be believed wrongly until the hand
 // comes by.
 //
-// A line of the index is one cache line: three blocks, each with its set, the set of those who used it since
-// the hand came by, and a tag of 32 bits; and how many blocks, at home here or before, had to go on to the
-// next line. A look-up ends at a line that none had to pass: nearly always the first.
+// A line of the index is one cache line: four blocks, each with its set, a tag of 32 bits, and who used it
+// since the hand came by (16 bits, which backends 16 apart share: an exact set would leave room for three
+// blocks only); and how many blocks, at home here or before, had to go on to the next line. A look-up ends at
+// a line that none had to pass: nearly always the first.
 #pragma once
 
 #include <algorithm>
@@ -30,6 +31,7 @@
 
 #include <fairlead/model/rng.hpp>
 #include <fairlead/strategies/candidate.hpp>
+#include <fairlead/strategies/detail/zeroed_memory.hpp>
 
 namespace fairlead::detail {
 
@@ -38,7 +40,7 @@ class BlockCache {
     /// Backends to a word of the index.
     static constexpr std::uint32_t group_size = 64;
 
-    /// A block in the index and in one ring: a third of a line at a load of two thirds, and 8 bytes.
+    /// A block in the index and in one ring: a quarter of a line at a load of a half, and 8 bytes.
     static constexpr std::size_t bytes_a_block = 40;
 
     /// Never holds more than `memory` bytes (but for 4 KiB for each 64 backends). Address space for all of
@@ -46,13 +48,9 @@ class BlockCache {
     explicit BlockCache(std::size_t memory)
         : most_blocks_{std::max<std::size_t>(memory / bytes_a_block, 1)},
           most_lines_{static_cast<std::uint32_t>(
-              std::clamp<std::size_t>(most_blocks_ / 2 + 1, least_lines, std::size_t{1} << 31))},
-          storage_{std::calloc(most_lines_ + 1, sizeof(Line))} {
-        if (!storage_) throw std::bad_alloc{};
-        const auto at = (reinterpret_cast<std::uintptr_t>(storage_.get()) + sizeof(Line) - 1) &
-                        ~(std::uintptr_t{sizeof(Line)} - 1);
-        lines_ = reinterpret_cast<Line*>(at);
-    }
+              std::clamp<std::size_t>(most_blocks_ / (slots / 2) + 1, least_lines, std::size_t{1} << 31))},
+          storage_{std::size_t{most_lines_} * sizeof(Line)},
+          lines_{static_cast<Line*>(storage_.begin())} {}
     BlockCache(const BlockCache&) = delete;
     BlockCache& operator=(const BlockCache&) = delete;
 
@@ -176,7 +174,7 @@ class BlockCache {
             const std::uint64_t hash = keys[held];
             if (held + ahead < size) keys.fetch(held + ahead, prefix[held + ahead]);
             const Place place = find(hash, lines, bit);
-            if (!place || (load(place.line->holders[place.at]) & bit) == 0) break;
+            if (!holds(place, bit)) break;
             use(place, bit);
         }
         if (held == size) return static_cast<std::uint32_t>(held);
@@ -205,13 +203,15 @@ class BlockCache {
   private:
     static constexpr std::size_t ahead = 16;            // misses under way at once: what a core can have
     static constexpr std::uint32_t least_lines = 1024;  // 64 KiB
-    static constexpr std::uint32_t most_probes = 32;    // lines: at a load of 2/3 one of 10^9 goes further
+    static constexpr std::uint32_t most_probes = 32;    // lines: at a load of a half none goes as far
+    static constexpr std::uint32_t short_ring = 4096;   // longer ones take 100 us to go round at least
     static constexpr int second_chances = 8;            // blocks in use that one insertion passes by
 
+    static constexpr std::size_t slots = 4;
     struct alignas(64) Line {
-        std::uint64_t holders[3];
-        std::uint64_t users[3];
-        std::uint32_t tags[3];
+        std::uint64_t holders[slots];
+        std::uint32_t tags[slots];
+        std::uint16_t users[slots];
         std::uint32_t passed;
     };
     static_assert(sizeof(Line) == 64);
@@ -329,22 +329,40 @@ class BlockCache {
 #endif
     }
 
+    /// Which places of the line have this tag and are taken; which are empty. Without a branch: where a block
+    /// stands cannot be foretold.
+    struct Look {
+        std::uint32_t matches = 0;
+        std::uint32_t empty = 0;
+    };
+    static Look look(const Line& line, std::uint32_t tag) noexcept {
+        Look seen;
+        for (std::uint32_t i = 0; i < slots; ++i) {
+            const std::uint32_t is_empty = load(line.holders[i]) == 0 ? 1U : 0U;
+            const std::uint32_t is_same = load(line.tags[i]) == tag ? 1U : 0U;
+            seen.empty |= is_empty << i;
+            seen.matches |= (is_same & ~is_empty) << i;
+        }
+        return seen;
+    }
+
     /// Where the block stands, with `bit` among its holders where it stands twice.
     Place find(std::uint64_t hash, std::uint32_t lines, std::uint64_t bit) const noexcept {
         Place found;
         Line* line = home(hash, lines);
         for (std::uint32_t probe = 0; probe < most_probes; ++probe) {
-            for (std::size_t i = 0; i < 3; ++i) {
-                if (load(line->tags[i]) != tag_of(hash)) continue;
-                const std::uint64_t holders = load(line->holders[i]);
-                if (holders == 0) continue;
-                if (bit == 0 || (holders & bit) != 0) return {line, i};
-                if (!found) found = {line, i};
+            for (std::uint32_t same = look(*line, tag_of(hash)).matches; same != 0; same &= same - 1) {
+                const Place here{line, static_cast<std::size_t>(std::countr_zero(same))};
+                if (bit == 0 || holds(here, bit)) return here;
+                if (!found) found = here;
             }
             if (load(line->passed) == 0) return found;
             line = next(line, lines);
         }
         return found;
+    }
+    static bool holds(const Place& place, std::uint64_t bit) noexcept {
+        return place && (load(place.line->holders[place.at]) & bit) != 0;
     }
 
     /// Lines on the way from home to where it stands count how many had to pass them.
@@ -357,11 +375,22 @@ class BlockCache {
         }
     }
 
+    /// Which of the 16 bits of users stands for the backend with that bit.
+    static std::uint16_t user(std::uint64_t bit) noexcept {
+        return static_cast<std::uint16_t>(1U << (std::countr_zero(bit) % 16));
+    }
+    static bool is_used(const Place& place, std::uint64_t bit) noexcept {
+        return (load(place.line->users[place.at]) & user(bit)) != 0;
+    }
     static void use(const Place& place, std::uint64_t bit) noexcept {
-        std::uint64_t& users = place.line->users[place.at];
-        if ((load(users) & bit) == 0) {
-            std::atomic_ref<std::uint64_t>{users}.fetch_or(bit, std::memory_order_relaxed);
-        }
+        if (is_used(place, bit)) return;
+        std::atomic_ref<std::uint16_t>{place.line->users[place.at]}.fetch_or(user(bit),
+                                                                             std::memory_order_relaxed);
+    }
+    static void unuse(const Place& place, std::uint64_t bit) noexcept {
+        if (!is_used(place, bit)) return;
+        std::atomic_ref<std::uint16_t>{place.line->users[place.at]}.fetch_and(
+            static_cast<std::uint16_t>(~user(bit)), std::memory_order_relaxed);
     }
 
     Set set_bit(const Place& place, std::uint64_t hash, std::uint64_t bit, std::uint32_t lines) noexcept {
@@ -382,15 +411,15 @@ class BlockCache {
     bool insert(std::uint64_t hash, std::uint64_t bit, std::uint32_t lines) noexcept {
         Line* line = home(hash, lines);
         for (std::uint32_t probe = 0; probe < most_probes; ++probe) {
-            for (std::size_t i = 0; i < 3; ++i) {
+            for (std::uint32_t room = look(*line, 0).empty; room != 0; room &= room - 1) {
+                const auto i = static_cast<std::size_t>(std::countr_zero(room));
                 std::uint64_t empty = 0;
-                if (load(line->holders[i]) != 0 ||
-                    !std::atomic_ref<std::uint64_t>{line->holders[i]}.compare_exchange_strong(
+                if (!std::atomic_ref<std::uint64_t>{line->holders[i]}.compare_exchange_strong(
                         empty, bit, std::memory_order_relaxed, std::memory_order_relaxed)) {
                     continue;
                 }
                 store(line->tags[i], tag_of(hash));
-                store(line->users[i], std::uint64_t{0});
+                store(line->users[i], std::uint16_t{0});
                 if (probe != 0) count_passed(hash, line, lines, true);
                 return true;
             }
@@ -402,30 +431,32 @@ class BlockCache {
     /// The hash takes its place in the ring, of one that was not used since the hand last came by.
     void put(Hand& hand, std::uint64_t hash, std::uint64_t bit, std::uint32_t lines) noexcept {
         std::uint64_t* slot = &hand.step();
-        for (int passed = 0; passed < second_chances; ++passed) {
-            const std::uint64_t old = load(*slot);
-            if (old == 0) break;
-            const Place place = find(old, lines, bit);
-            if (!place || (load(place.line->users[place.at]) & bit) == 0) break;
-            std::atomic_ref<std::uint64_t>{place.line->users[place.at]}.fetch_and(~bit,
-                                                                                  std::memory_order_relaxed);
+        std::uint64_t old = load(*slot);
+        Place place;
+        for (int passed = 0; old != 0; ++passed) {
+            place = find(old, lines, bit);
+            if (passed == second_chances || !place || !is_used(place, bit)) break;
+            unuse(place, bit);
             slot = &hand.step();
+            old = load(*slot);
         }
-        const std::uint64_t old =
-            std::atomic_ref<std::uint64_t>{*slot}.exchange(hash, std::memory_order_relaxed);
-        if (old != 0) clear_bit(old, bit, lines);
+        // The step is this note's alone until the hand has come round: within one note it does so in a short
+        // ring only, where whoever takes a hash out must be the one that gets it.
+        std::uint64_t taken = old;
+        if (hand.limit < short_ring) {
+            taken = std::atomic_ref<std::uint64_t>{*slot}.exchange(hash, std::memory_order_relaxed);
+        } else {
+            store(*slot, hash);
+        }
+        if (taken == 0) return;
+        clear_bit(taken == old ? place : find(taken, lines, bit), taken, bit, lines);
     }
 
-    void clear_bit(std::uint64_t hash, std::uint64_t bit, std::uint32_t lines) noexcept {
-        const Place place = find(hash, lines, bit);
-        if (!place || (load(place.line->holders[place.at]) & bit) == 0) return;
+    void clear_bit(const Place& place, std::uint64_t hash, std::uint64_t bit, std::uint32_t lines) noexcept {
+        if (!holds(place, bit)) return;
         const std::uint64_t before = std::atomic_ref<std::uint64_t>{place.line->holders[place.at]}.fetch_and(
             ~bit, std::memory_order_relaxed);
         if (before == bit) count_passed(hash, place.line, lines, false);
-        if ((load(place.line->users[place.at]) & bit) != 0) {
-            std::atomic_ref<std::uint64_t>{place.line->users[place.at]}.fetch_and(~bit,
-                                                                                  std::memory_order_relaxed);
-        }
     }
 
     // --- cold ---------------------------------------------------------------------------------------------
@@ -477,18 +508,21 @@ class BlockCache {
         if (load(ring.hashes[at]) == 0) return;
         const std::uint64_t old =
             std::atomic_ref<std::uint64_t>{ring.hashes[at]}.exchange(0, std::memory_order_relaxed);
-        if (old != 0) clear_bit(old, bit_of(id), lines_in_use_.load(std::memory_order_relaxed));
+        if (old == 0) return;
+        const std::uint32_t lines = lines_in_use_.load(std::memory_order_relaxed);
+        clear_bit(find(old, lines, bit_of(id)), old, bit_of(id), lines);
     }
 
-    /// So many lines that at most two thirds are taken. More lines mean another home for each block: the
-    /// index is emptied and made again from the rings. Who looks meanwhile finds less; what is noted
+    /// So many lines that at most half of the places are taken. More lines mean another home for each block:
+    /// the index is emptied and made again from the rings. Who looks meanwhile finds less; what is noted
     /// meanwhile by the old count of lines may stay where nobody finds it: a few blocks each time that the
     /// fleet doubles.
     void make_room() noexcept {
         const std::uint32_t before = lines_in_use_.load(std::memory_order_relaxed);
-        if (before == most_lines_ || blocks_ <= std::size_t{before} * 2) return;
+        if (before == most_lines_ || blocks_ <= std::size_t{before} * slots / 2) return;
         const auto lines = static_cast<std::uint32_t>(std::min<std::size_t>(
-            most_lines_, std::max<std::size_t>({least_lines, std::size_t{before} * 2, blocks_ / 2 + 1})));
+            most_lines_,
+            std::max<std::size_t>({least_lines, std::size_t{before} * 2, blocks_ / (slots / 2) + 1})));
         for (std::uint32_t i = 0; i < before; ++i) {
             for (std::uint64_t& holders : lines_[i].holders) store(holders, std::uint64_t{0});
             store(lines_[i].passed, 0U);
@@ -514,14 +548,10 @@ class BlockCache {
 
     static constexpr std::size_t most_groups = 1024;  // 65,536 backends: all that a balancer can have
 
-    struct Free {
-        void operator()(void* memory) const noexcept { std::free(memory); }
-    };
-
     const std::size_t most_blocks_;
     const std::uint32_t most_lines_;
-    std::unique_ptr<void, Free> storage_;
-    Line* lines_ = nullptr;
+    const ZeroedMemory storage_;
+    Line* const lines_;
     std::atomic<std::uint32_t> lines_in_use_{0};
     std::size_t blocks_ = 0;  // of all rings together, those left behind too
     std::array<std::atomic<Group*>, most_groups> groups_{};
