@@ -10,8 +10,10 @@
 #include <asio/strand.hpp>
 
 #include "gateway/admin.hpp"
+#include "gateway/engine_paths.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
+#include "gateway/model_list.hpp"
 
 namespace gateway {
 namespace {
@@ -73,12 +75,17 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       admin_{balancer_, health_, settings.admin_key},
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
-    mount("/v1/", [this](const auto& exchange) { relay(relay_context_, exchange); });
+    mount("/v1/", [this](const auto& exchange) {
+        const auto& request = exchange->request();
+        const bool lists = request.method == "GET" && is_model_list(request.target);
+        lists ? list_models(relay_context_, exchange) : relay(relay_context_, exchange);
+    });
     const auto status = [](const auto& exchange) { exchange->respond(json(200, R"({"status":"ok"})")); };
     mount("/health", status);
     mount("/metrics", metrics_handler(balancer_, admin_, settings_));
-    mount("/", [status](const auto& exchange) {
+    mount("/", [this, status](const auto& exchange) {
         const auto& target = exchange->request().target;
+        if (is_engine_path(target)) return relay(relay_context_, exchange);
         if (target == "/" || target.starts_with("/?")) return status(exchange);
         exchange->respond(error_response(unknown_path(target)));
     });

@@ -39,6 +39,16 @@ bool under(std::string_view path, std::string_view prefix) {
            (path.size() == prefix.size() || path[prefix.size()] == '/' || path[prefix.size()] == '?');
 }
 
+std::string type_of(const fairlead::HttpResponse& head) {
+    return media_type(head.headers.get("Content-Type").value_or(""));
+}
+
+bool is_readable(const fairlead::HttpResponse& head) {
+    return head.status / 100 == 2 &&
+           fairlead::equal_ignoring_case(head.headers.get("Content-Encoding").value_or("identity"),
+                                         "identity");
+}
+
 }  // namespace
 
 void remove_hop_by_hop(fairlead::HttpHeaders& headers) {
@@ -66,10 +76,13 @@ std::string media_type(std::string_view content_type) {
 bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head) {
     path = path.substr(0, path.find('?'));
     return method == "POST" && (path == "/v1/chat/completions" || path == "/v1/completions") &&
-           head.status / 100 == 2 &&
-           media_type(head.headers.get("Content-Type").value_or("")) == "text/event-stream" &&
-           fairlead::equal_ignoring_case(head.headers.get("Content-Encoding").value_or("identity"),
-                                         "identity");
+           is_readable(head) && type_of(head) == "text/event-stream";
+}
+
+bool may_tell_usage(const fairlead::HttpResponse& head) {
+    if (!is_readable(head)) return false;
+    const auto type = type_of(head);
+    return type == "text/event-stream" || type == "application/json";
 }
 
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {

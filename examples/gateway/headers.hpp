@@ -22,6 +22,10 @@ std::string media_type(std::string_view content_type);
 /// agree on: there the framing of HTTP alone tells. So it does for what is compressed.
 bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head);
 
+/// Whether an answer may tell its tokens in a way that can be read as it passes: a good one, JSON or a stream
+/// of events, not compressed.
+bool may_tell_usage(const fairlead::HttpResponse& head);
+
 /// The body's length as the head says it; empty when it says none.
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers);
 

@@ -90,6 +90,9 @@ void Log::access(const AccessEntry& request) {
         .value("status", std::to_string(request.status))
         .text("backend", request.backend)
         .value("bytes", std::to_string(request.bytes))
+        .value("prompt_tokens", std::to_string(request.usage.prompt))
+        .value("cached_tokens", std::to_string(request.usage.cached))
+        .value("completion_tokens", std::to_string(request.usage.completion))
         .value("milliseconds", number(milliseconds(request.took)))
         .text("end", request.end);
     line(entry.finish());

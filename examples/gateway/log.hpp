@@ -8,6 +8,8 @@
 
 #include <fairlead/model/event.hpp>
 
+#include "gateway/usage_reader.hpp"
+
 namespace gateway {
 
 /// One finished request, as the access log shows it.
@@ -18,6 +20,7 @@ struct AccessEntry {
     int status = 0;           ///< 0: the client left before there was one
     std::string backend{};    ///< empty: none was chosen
     std::uint64_t bytes = 0;  ///< of the answer's body
+    Usage usage{};            ///< as the answer told it
     fairlead::Duration took{};
     std::string_view end{};  ///< "complete", "broken" or "client left"
 };

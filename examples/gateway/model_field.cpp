@@ -176,7 +176,16 @@ class Scanner {
             if (!string()) return false;
             const auto name = text_.substr(start, position_ - start);
             if (!expect(':')) return false;
-            if (!(depth == 0 && is_model(name) ? model() : value(depth + 1))) return false;
+            if (depth == 0 && is_model(name)) {
+                if (!model()) return false;
+            } else {
+                blanks();
+                const auto from = position_;
+                if (!value(depth + 1)) return false;
+                if (depth == 0 && name == "\"user\"" && text_[from] == '"') {
+                    result_.user = text_.substr(from + 1, position_ - from - 2);
+                }
+            }
         } while (another('}'));
         return result_.problem.empty();
     }

@@ -23,6 +23,7 @@ struct ModelScan {
     ModelField field{};
     std::string problem{};     ///< empty when all is well
     bool about_model = false;  ///< the problem is the member itself, not the JSON around it
+    std::string_view user{};   ///< the member "user" as it is spelt in the body, when it is a string
 };
 
 /// Reads `body` as strictly as RFC 8259 asks and finds the member. A body that is no JSON object, a second

@@ -39,6 +39,12 @@ class ModelRouter {
 
     void set_models(const std::vector<std::string>& models);
 
+    /// The distinct names, in order; an empty one stands for backends that have none.
+    std::vector<std::string> models() const {
+        const std::lock_guard lock{mutex_};
+        return {models_.begin(), models_.end()};
+    }
+
     /// `name` is empty when the request names no model.
     ModelChoice choose(std::string_view name, const Aliases& aliases = {}) const;
 

@@ -13,6 +13,7 @@
 #include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
+#include "gateway/usage_reader.hpp"
 
 namespace gateway {
 namespace {
@@ -21,6 +22,9 @@ using http_server::Exchange;
 
 // One read of a stream: an event is some hundred bytes, a plain answer a few thousand.
 constexpr std::size_t piece_size = std::size_t{16} * 1024;
+
+// As sticky clients of other routers send it.
+constexpr std::string_view session_header = "X-Session-ID";
 
 /// How a body of this type is read. Nothing under /v1/ takes web forms of the simple kind: that is what curl
 /// says of any text that it is given.
@@ -93,6 +97,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             return refuse(error_response(say(scan.problem, scan.about_model)));
         }
         request_.model = std::move(scan.field);
+        user_ = scan.user;
         // A form for a file that is kept has no field "model", and must not be given one.
         if (form && !request_.model.value && stores_something(original.method, original.target)) {
             request_.body = RelayRequest::Body::opaque;
@@ -101,10 +106,19 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     }
 
     void prepare(fairlead::HttpRequest& original, const fairlead::Settings& settings) {
-        if (!settings.affinity_header.empty())
-            key_ = original.headers.get(settings.affinity_header).value_or("");
+        key_ = affinity_key(original.headers, settings.affinity_header);
         remove_hop_by_hop(original.headers);
         original.headers.remove("Host");  // each backend gets its own
+    }
+
+    /// What ties requests to one another, the plainest word first: the header that the operator chose, the
+    /// session, the body's `user`.
+    std::string affinity_key(const fairlead::HttpHeaders& headers, std::string_view chosen) const {
+        for (const std::string_view name : {chosen, session_header}) {
+            if (name.empty()) continue;
+            if (const auto value = headers.get(name); value && !value->empty()) return std::string{*value};
+        }
+        return user_;
     }
 
     void send() {
@@ -144,6 +158,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         const auto& original = *request_.original;
         wants_done_ = ends_with_done(original.method, original.target, head);
         stream_.set_unterminated(wants_done_);
+        tells_usage_ = may_tell_usage(stream_.head());
         read();
         // The head waits for what has come of the body already, and no longer: they leave in one write.
         asio::post(exchange_->get_executor(), [self = shared_from_this()] {
@@ -169,6 +184,10 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             if (wants_done_) {
                 done_.feed(piece);
                 stream_.set_unterminated(!done_.seen());
+            }
+            if (tells_usage_ && usage_.feed(piece)) {
+                entry_.usage = usage_.usage().value_or(Usage{});
+                stream_.count_tokens(entry_.usage.prompt, entry_.usage.completion);
             }
             return exchange_->write(piece);
         }
@@ -197,11 +216,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     std::shared_ptr<Exchange> exchange_;  // empty once the exchange is over
     RelayRequest request_{};
     std::string model_{};
+    std::string user_{};
     std::string key_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
     DoneMarker done_{};
+    UsageReader usage_{};
     bool wants_done_ = false;  // an answer without the marker is broken
+    bool tells_usage_ = false;
     bool left_ = false;
     std::chrono::steady_clock::time_point began_{};
     AccessEntry entry_{};

@@ -1,7 +1,6 @@
 // The gateway before backends that a test has written down byte for byte: what arrives there, and what their
 // ends mean.
 #include <csignal>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +9,7 @@
 
 #include <fairlead/control/load_settings.hpp>
 
+#include "programs/recorder.hpp"
 #include "programs/world.hpp"
 #include "support/catch.hpp"
 #include "support/raw_peer.hpp"
@@ -22,47 +22,11 @@ using test::get;
 using test::hello;
 using test::hello_stream;
 using test::post;
+using test::Recorder;
 using test::status_of;
 using test::World;
 
 namespace {
-
-/// Answers every request with `text`, and keeps what it was asked.
-class Recorder {
-  public:
-    explicit Recorder(std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        : text_{std::move(text)} {}
-
-    std::string url() const { return peer_.url(); }
-
-    /// The last request, head and body; call it when its answer has come.
-    std::string last() {
-        const std::lock_guard lock{mutex_};
-        return requests_.empty() ? "" : requests_.back();
-    }
-    std::size_t count() {
-        const std::lock_guard lock{mutex_};
-        return requests_.size();
-    }
-
-  private:
-    void serve(RawPeer::Connection& connection) {
-        for (;;) {
-            auto request = connection.read_request();
-            if (request.empty()) return;
-            {
-                const std::lock_guard lock{mutex_};
-                requests_.push_back(std::move(request));
-            }
-            if (!connection.send(text_)) return;
-        }
-    }
-
-    std::string text_;
-    std::mutex mutex_{};
-    std::vector<std::string> requests_{};
-    RawPeer peer_{[this](RawPeer::Connection& connection) { serve(connection); }};
-};
 
 std::string chunked(std::initializer_list<std::string_view> pieces,
                     std::string_view type = "text/event-stream", std::string_view more = "") {

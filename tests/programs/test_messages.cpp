@@ -67,15 +67,17 @@ TEST_CASE("a request is one line of key=value or of JSON") {
     entry.status = 200;
     entry.backend = "a";
     entry.bytes = 12;
+    entry.usage = {30, 20, 10};
     entry.took = 1500us;
     entry.end = "complete";
     std::ostringstream text;
     gateway::Log{text, gateway::Log::Format::text}.access(entry);
     CHECK(text.str().substr(text.str().find(' ')) ==
           " peer=127.0.0.1 method=POST target=\"/v1/chat/completions?a=b c\" status=200 backend=a bytes=12 "
-          "milliseconds=1.500 end=complete\n");
+          "prompt_tokens=30 cached_tokens=10 completion_tokens=20 milliseconds=1.500 end=complete\n");
     std::ostringstream json;
     gateway::Log{json, gateway::Log::Format::json}.access(entry);
-    CHECK(json.str().find("\"status\":200,\"backend\":\"a\",\"bytes\":12,\"milliseconds\":1.500,") !=
+    CHECK(json.str().find("\"status\":200,\"backend\":\"a\",\"bytes\":12,\"prompt_tokens\":30,"
+                          "\"cached_tokens\":10,\"completion_tokens\":20,\"milliseconds\":1.500,") !=
           std::string::npos);
 }

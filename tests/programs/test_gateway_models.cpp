@@ -1,0 +1,202 @@
+// What a fleet of several models shows to its clients: one list, routes by model, keys that tie requests
+// together.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "programs/recorder.hpp"
+#include "programs/world.hpp"
+#include "support/catch.hpp"
+
+using test::body_of;
+using test::chat;
+using test::get;
+using test::hello;
+using test::hello_stream;
+using test::post;
+using test::Recorder;
+using test::status_of;
+using test::World;
+
+namespace {
+
+std::string json_answer(const std::string& body) {
+    return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::vector<std::string> ids_of(const std::string& response) {
+    const auto list = nlohmann::json::parse(body_of(response));
+    std::vector<std::string> ids;
+    for (const auto& entry : list.at("data")) ids.push_back(entry.at("id"));
+    return ids;
+}
+
+std::string served_by(const World& world, const std::string& request) {
+    const auto response = world.ask(request);
+    CHECK(status_of(response) == 200);
+    const auto at = response.find("X-Fairlead-Backend: ");
+    return response.substr(at + 20, response.find('\r', at) - at - 20);
+}
+
+/// Three backends that are chosen by a key.
+struct KeyedWorld : World {
+    KeyedWorld() {
+        for (const auto* name : {"a", "b", "c"}) backend(name);
+        settings.strategy = "consistent_hash";
+    }
+};
+
+/// Whether equal words, put into a request by `make`, go to one backend, and unlike ones not all to the same.
+template <class Make>
+bool ties_together(const World& world, Make make) {
+    std::string all;
+    for (int i = 0; i < 20; ++i) {
+        const auto word = "word-" + std::to_string(i);
+        const auto first = served_by(world, make(word));
+        if (served_by(world, make(word)) != first) return false;
+        all += first;
+    }
+    // 20 words on one of three backends alone: 3^-19, and the hash does not change from run to run.
+    return std::any_of(all.begin(), all.end(), [&](char c) { return c != all.front(); });
+}
+
+}  // namespace
+
+TEST_CASE("the list of models is the union over the backends, with what engines say of theirs") {
+    Recorder engine{
+        json_answer(R"({"object":"list","data":[{"id":"qwen","object":"model","max_model_len":32768},
+                                   {"id":"adapter","object":"model"}]})")};
+    World world;
+    world.backend_at("a", engine.url(), "qwen");
+    world.backend_at("b", engine.url(), "qwen");
+    world.backend("c", "llama");
+    world.settings.model_aliases = {{"gpt-4o", "qwen"}};
+    world.start();
+
+    const auto response = world.ask(get("/v1/models"));
+    CHECK(status_of(response) == 200);
+    CHECK(ids_of(response) == std::vector<std::string>{"gpt-4o", "llama", "qwen"});
+    const auto data = nlohmann::json::parse(body_of(response)).at("data");
+    CHECK(data[0].at("max_model_len") == 32768);
+    CHECK(data[2].at("max_model_len") == 32768);
+    CHECK(world.eventually([&] { return world.in_flight() == 0; }));
+}
+
+TEST_CASE("one model of the list is found by its name, also percent-encoded") {
+    World world;
+    world.backend("a", "meta/llama 3");
+    world.backend("b", "qwen");
+    world.start();
+    for (const auto* target :
+         {"/v1/models/qwen", "/v1/models/meta%2Fllama%203", "/v1/models/meta/llama%203"}) {
+        INFO(target);
+        const auto response = world.ask(get(target));
+        CHECK(status_of(response) == 200);
+        CHECK(nlohmann::json::parse(body_of(response)).at("object") == "model");
+    }
+    const auto unknown = world.ask(get("/v1/models/gpt"));
+    CHECK(status_of(unknown) == 404);
+    CHECK(nlohmann::json::parse(body_of(unknown)).at("error").at("code") == "model_not_found");
+}
+
+TEST_CASE("a model whose backends are gone stands in the list all the same") {
+    World world;
+    world.backend("a", "qwen");
+    world.backend("b", "llama").stop();
+    world.start();
+    CHECK(ids_of(world.ask(get("/v1/models"))) == std::vector<std::string>{"llama", "qwen"});
+}
+
+TEST_CASE("with one model, the engine's own list is relayed, and aliases stand beside it") {
+    Recorder engine{json_answer(R"({"object":"list","data":[{"id":"qwen"},{"id":"adapter"}]})")};
+    SECTION("without aliases byte for byte") {
+        World world;
+        world.backend_at("a", engine.url(), "qwen");
+        world.start();
+        CHECK(body_of(world.ask(get("/v1/models"))) ==
+              R"({"object":"list","data":[{"id":"qwen"},{"id":"adapter"}]})");
+    }
+    SECTION("with one") {
+        World world;
+        world.backend_at("a", engine.url(), "qwen");
+        world.settings.model_aliases = {{"gpt-4o", "qwen"}};
+        world.start();
+        CHECK(ids_of(world.ask(get("/v1/models"))) == std::vector<std::string>{"adapter", "gpt-4o", "qwen"});
+    }
+}
+
+TEST_CASE("every endpoint of an engine is relayed by its model, and what manages it is not") {
+    Recorder qwen{json_answer(R"({"from":"qwen"})")};
+    Recorder llama{json_answer(R"({"from":"llama"})")};
+    World world;
+    world.backend_at("a", qwen.url(), "qwen");
+    world.backend_at("b", llama.url(), "llama");
+    world.start();
+    for (const std::string target :
+         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rerank",
+          "/v1/score", "/v1/audio/speech", "/v1/messages", "/tokenize", "/detokenize", "/score", "/rerank",
+          "/v2/rerank", "/pooling", "/classify"}) {
+        INFO(target);
+        const auto response = world.ask(post(target, R"({"model":"llama","input":"x"})"));
+        CHECK(body_of(response) == R"({"from":"llama"})");
+        CHECK(llama.last().starts_with("POST " + target + " HTTP/1.1\r\n"));
+        CHECK(llama.last().ends_with(R"({"model":"llama","input":"x"})"));
+    }
+    CHECK(qwen.count() == 0);
+    for (const auto* target : {"/sleep", "/update_weights", "/scoreboard", "/tokenizer_info", "/v2/other"}) {
+        INFO(target);
+        CHECK(status_of(world.ask(post(target, R"({"model":"llama"})"))) == 404);
+    }
+}
+
+TEST_CASE("a session's requests stay on one backend without any setting") {
+    KeyedWorld world;
+    world.start();
+    CHECK(ties_together(
+        world, [](const std::string& word) { return post(chat, hello, "X-Session-ID: " + word + "\r\n"); }));
+}
+
+TEST_CASE("a user's requests stay on one backend, by the body's `user`") {
+    KeyedWorld world;
+    world.start();
+    CHECK(ties_together(world, [](const std::string& word) {
+        return post(
+            chat, R"({"model":"m","user":")" + word + R"(","messages":[{"role":"user","content":"Hello"}]})");
+    }));
+}
+
+TEST_CASE("the header that the operator chose comes before session and user") {
+    KeyedWorld world;
+    world.settings.affinity_header = "X-Tenant";
+    world.start();
+    int other = 0;
+    const auto first = served_by(world, post(chat, hello, "X-Tenant: t\r\nX-Session-ID: 0\r\n"));
+    for (int i = 1; i < 20; ++i) {
+        const auto session = "X-Session-ID: " + std::to_string(i) + "\r\n";
+        CHECK(served_by(world, post(chat, hello, "X-Tenant: t\r\n" + session)) == first);
+        other += served_by(world, post(chat, hello, session)) != first ? 1 : 0;
+    }
+    CHECK(other > 0);
+}
+
+TEST_CASE("the tokens that answers tell are counted, plain and streamed") {
+    World world;
+    world.backend("a");
+    world.start();
+    const auto figures = [&] { return world.gateway().balancer().snapshot().front(); };
+    const auto plain = world.ask(post(chat, hello));
+    const auto usage = nlohmann::json::parse(body_of(plain)).at("usage");
+    CHECK(world.eventually([&] { return figures().completion_tokens > 0; }));
+    CHECK(figures().prompt_tokens == usage.at("prompt_tokens"));
+    CHECK(figures().completion_tokens == usage.at("completion_tokens"));
+
+    world.connect().send(post(chat, hello_stream)).read_response();
+    CHECK(world.eventually([&] { return world.in_flight() == 0; }));
+    CHECK(figures().prompt_tokens == 2 * usage.at("prompt_tokens").get<std::uint64_t>());
+    CHECK(figures().completion_tokens == 2 * usage.at("completion_tokens").get<std::uint64_t>());
+    CHECK(figures().tokens_in_flight == 0);
+}
