@@ -185,6 +185,53 @@ TEST_CASE("every request is counted, and the limit holds at every instant, under
     CHECK(completed == sent.load());
 }
 
+TEST_CASE(
+    "one backend without a limit is taken and given back exactly, while it is drained, enabled and changed") {
+    Settings settings;
+    settings.mode = Mode::single_backend;
+    settings.backends = fleet(1, max_connections_limit);
+    not_balanced(settings.options);
+    Balancer<AnyStrategy> balancer{settings};
+    std::array<std::atomic<std::uint64_t>, 3> sent{};
+    std::atomic<std::int64_t> held{0};
+    std::atomic<bool> stop{false};
+    const auto sender = [&](std::size_t self) {
+        while (!stop.load(std::memory_order_relaxed)) {
+            Lease lease = balancer.select();
+            if (!lease) continue;
+            held.fetch_add(1);
+            sent[self].fetch_add(1, std::memory_order_relaxed);
+            held.fetch_sub(1);
+            balancer.report(std::move(lease), Outcome::success);
+        }
+    };
+    std::vector<std::thread> senders;
+    for (std::size_t i = 0; i < sent.size(); ++i) senders.emplace_back(sender, i);
+    const auto enough = [&] {
+        return std::all_of(sent.begin(), sent.end(), [](const auto& n) { return n >= requests_a_sender(); });
+    };
+    std::uint32_t changes = 0;
+    std::uint64_t picks = 0;
+    while (!enough() || changes < 200) {
+        std::atomic<bool> drained{false};
+        REQUIRE_FALSE(balancer.drain("b0", [&](std::error_code) { drained = true; }));
+        while (!drained) std::this_thread::yield();  // a place taken in vain must not keep it for ever
+        CHECK(held == 0);
+        REQUIRE_FALSE(balancer.enable("b0"));
+        REQUIRE_FALSE(
+            balancer.update("b0", [&](BackendConfig& config) { config.weight = 1 + ++changes % 7; }));
+        const std::uint64_t now = balancer.totals().picks.at("round_robin");
+        CHECK(now >= picks);
+        picks = now;
+    }
+    stop = true;
+    for (auto& thread : senders) thread.join();
+    const auto figures = balancer.snapshot().front();
+    CHECK(figures.in_flight == 0);
+    CHECK(figures.completed == sent[0] + sent[1] + sent[2]);
+    CHECK(balancer.totals().picks.at("round_robin") == figures.completed);
+}
+
 TEST_CASE("requests for more subsets than are kept are all served, on every thread") {
     auto backends = fleet(3);
     constexpr std::size_t n_tags = 8;

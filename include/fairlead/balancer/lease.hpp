@@ -20,6 +20,12 @@ namespace detail {
 
 struct LiveBackend;
 struct LeaseAccess;
+class LeaseOwner;
+
+/// What a lease needs of its backend beside its config: the account, and whom a dropped lease goes back to.
+struct LeasedAccount : Account {
+    LeaseOwner* owner = nullptr;
+};
 
 /// How far an answer has come, and which of its backend's counters says so.
 enum class Phase : std::uint8_t {
@@ -55,85 +61,93 @@ class LeaseOwner {
 /// selected. A balancer outlives its leases.
 class [[nodiscard]] Lease {
   public:
-    Lease() noexcept = default;
-    Lease(Lease&& other) noexcept : claim_{std::exchange(other.claim_, Claim{})} {}
+    Lease() noexcept : Lease{static_cast<int>(Errc::no_backends), Duration::zero()} {}
+    Lease(Lease&& other) noexcept { take(other); }
     Lease& operator=(Lease&& other) noexcept {
-        Lease{std::move(other)}.swap(*this);
+        if (this != &other) {
+            drop();
+            take(other);
+        }
         return *this;
     }
-    ~Lease() {
-        if (claim_.backend != nullptr) claim_.owner->abandon(*this);
-    }
+    ~Lease() { drop(); }
 
     /// Whether a backend was chosen.
-    explicit operator bool() const noexcept { return claim_.backend != nullptr; }
+    explicit operator bool() const noexcept { return backend_ != nullptr; }
 
     /// Why none was; empty when one was.
     std::error_code error() const noexcept {
-        return claim_.error == 0 ? std::error_code{} : static_cast<Errc>(claim_.error);
+        return state_.error == 0 ? std::error_code{} : static_cast<Errc>(state_.error);
     }
 
     /// When nothing was chosen because every match is resting: how long the shortest rest lasts.
     std::optional<Duration> retry_after() const noexcept {
-        return claim_.backend == nullptr && claim_.wait > Duration::zero() ? std::optional{claim_.wait}
-                                                                           : std::nullopt;
+        return state_.error != 0 && rest_.wait > Duration::zero() ? std::optional{rest_.wait} : std::nullopt;
     }
 
     /// The chosen backend's config, as it was when the place was taken. Only on a true lease.
-    const BackendConfig& operator*() const noexcept { return *claim_.config; }
-    const BackendConfig* operator->() const noexcept { return claim_.config; }
+    const BackendConfig& operator*() const noexcept { return *config_; }
+    const BackendConfig* operator->() const noexcept { return config_; }
 
-    void swap(Lease& other) noexcept { std::swap(claim_, other.claim_); }
+    void swap(Lease& other) noexcept {
+        Lease held{std::move(other)};
+        other.take(*this);
+        take(held);
+    }
 
   private:
     friend struct detail::LeaseAccess;
 
-    struct Claim {
-        detail::LeaseOwner* owner = nullptr;
-        detail::LiveBackend* backend = nullptr;
-        const BackendConfig* config = nullptr;
-        std::uint64_t taken = 0;   // the account's word just before: generation and epoch
-        Time began{};              // when; of the first byte once that came
-        std::uint64_t tokens = 0;  // accounted on the backend
-        Duration wait{};           // of a refused one: the shortest rest; else time to the first byte, and
-                                   // until that came, the tokens expected of the answer
-        BackendId id = 0;          // of the backend, for what must not touch it any more
-        std::uint32_t serial = 0;
-        int error = static_cast<int>(Errc::no_backends);
+    /// Eight bytes, so that a lease begins with one store of them.
+    struct State {
+        int error = 0;           // why none was chosen
         bool half_open = false;  // taken while the backend was half open: its outcome decides
         bool trial = false;      // holds the one trial place
         detail::Phase phase = detail::Phase::prefill;
         bool plain = false;  // of a balancer that balances nothing: a success has only a place to give back
     };
-    Claim claim_{};
-};
 
-namespace detail {
+    struct Rest {
+        Time began{};              // when; of the first byte once that came
+        std::uint64_t tokens = 0;  // accounted on the backend
+        Duration wait{};           // of a refused one: the shortest rest; else time to the first byte, and
+                                   // until that came, the tokens expected of the answer
+    };
 
-/// The balancer's side of a lease.
-struct LeaseAccess {
-    static Lease refused(std::error_code error, Duration wait = {}) noexcept {
-        Lease lease;
-        lease.claim_.error = error.value();
-        lease.claim_.wait = wait;
-        return lease;
+    Lease(int error, Duration wait) noexcept : state_{.error = error}, rest_{.wait = wait} {}
+
+    /// A place taken. What is stored between taking a place and giving it back costs twice: the locked
+    /// operation that gives it back waits until all of it has left the processor's store buffer.
+    Lease(detail::LeasedAccount& backend, const BackendConfig& config, std::uint64_t taken,
+          Time began) noexcept
+        : backend_{&backend}, config_{&config}, taken_{taken}, rest_{.began = began} {}
+
+    struct Plain {};
+    /// As above, `plain`: what nobody asks of such a lease is left as it is.
+    Lease(Plain, detail::LeasedAccount& backend, const BackendConfig& config, std::uint64_t taken) noexcept
+        : backend_{&backend}, config_{&config}, taken_{taken}, state_{.plain = true} {}
+
+    void drop() noexcept {
+        if (backend_ != nullptr) backend_->owner->abandon(*this);
     }
 
-    static LeaseOwner*& owner(Lease& lease) noexcept { return lease.claim_.owner; }
-    static LiveBackend*& backend(Lease& lease) noexcept { return lease.claim_.backend; }
-    static const BackendConfig*& config(Lease& lease) noexcept { return lease.claim_.config; }
-    static std::uint64_t& taken(Lease& lease) noexcept { return lease.claim_.taken; }
-    static Time& began(Lease& lease) noexcept { return lease.claim_.began; }
-    static std::uint64_t& tokens(Lease& lease) noexcept { return lease.claim_.tokens; }
-    static Duration& wait(Lease& lease) noexcept { return lease.claim_.wait; }
-    static BackendId& id(Lease& lease) noexcept { return lease.claim_.id; }
-    static std::uint32_t& serial(Lease& lease) noexcept { return lease.claim_.serial; }
-    static int& error(Lease& lease) noexcept { return lease.claim_.error; }
-    static bool& half_open(Lease& lease) noexcept { return lease.claim_.half_open; }
-    static bool& trial(Lease& lease) noexcept { return lease.claim_.trial; }
-    static Phase& phase(Lease& lease) noexcept { return lease.claim_.phase; }
-    static bool& plain(Lease& lease) noexcept { return lease.claim_.plain; }
+    /// Called on a lease without a place.
+    void take(Lease& other) noexcept {
+        backend_ = std::exchange(other.backend_, nullptr);
+        config_ = other.config_;
+        taken_ = other.taken_;
+        state_ = std::exchange(other.state_, State{.error = static_cast<int>(Errc::no_backends)});
+        if (!state_.plain) rest_ = other.rest_;
+        other.rest_ = Rest{};
+    }
+
+    detail::LeasedAccount* backend_ = nullptr;
+    const BackendConfig* config_ = nullptr;
+    std::uint64_t taken_ = 0;  // the account's word just before: generation and epoch
+    State state_{};
+    union {
+        Rest rest_;  // none in a plain lease
+    };
 };
 
-}  // namespace detail
 }  // namespace fairlead

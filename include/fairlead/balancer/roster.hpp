@@ -43,6 +43,9 @@ class Roster {
     Roster(OptionsInForce& options, std::uint64_t seed)
         : options_{options}, seed_{seed}, rng_{Rng::mix(seed)} {}
 
+    /// Whom dropped leases of the backends go back to. Before the first backend.
+    void set_owner(LeaseOwner& owner) noexcept { owner_ = &owner; }
+
     std::mutex& mutex() const noexcept { return mutex_; }
 
     /// `left(id)` is called when what was learned of a backend is void. Must not throw.
@@ -61,6 +64,7 @@ class Roster {
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->serial = ++serials_;
+        backend->owner = owner_;
         backend->incarnation = ++incarnations_;
         backend->failure_watch.reset(*backend, now);
         if (!first) begin_warming(*backend, now);
@@ -476,6 +480,7 @@ class Roster {
 
     OptionsInForce& options_;
     const std::uint64_t seed_;
+    LeaseOwner* owner_ = nullptr;
     mutable std::mutex mutex_;
     Rng rng_;
     DueTime due_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/model/criteria.hpp>
 #include <fairlead/model/error.hpp>
 #include <fairlead/model/options.hpp>
@@ -33,12 +35,27 @@ struct Member {
     bool healthy = true;                          ///< its findings are in order
 };
 
+/// Memory that begins with a cache line, so that none of what lies in it, in powers of two, spans two of
+/// them.
+template <class T>
+struct LineAllocator {
+    using value_type = T;
+    LineAllocator() = default;
+    template <class U>
+    LineAllocator(const LineAllocator<U>&) noexcept {}
+    T* allocate(std::size_t n) {
+        return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64}));
+    }
+    void deallocate(T* memory, std::size_t) noexcept { ::operator delete (memory, std::align_val_t{64}); }
+    bool operator==(const LineAllocator&) const noexcept { return true; }
+};
+
 /// The members of one group that share a priority number.
 template <Strategy S>
 struct Level {
     int priority = 0;
     double share = 1.0;  ///< of the traffic that comes this far; below 1 only with `overprovisioning`
-    std::vector<Candidate> candidates;
+    std::vector<Candidate, LineAllocator<Candidate>> candidates;
     std::shared_ptr<const typename S::Table> table;
     AliasTable draws;        ///< by weight: the second chance when a pick cannot serve
     std::uint32_t turn = 0;  ///< index of the threads' places in it
@@ -221,7 +238,8 @@ struct Snapshot {
     bool any_model = false;  ///< a backend without `model_name` serves whatever it is asked for
     NameSet panicking;       ///< models of which too few are healthy
     mutable SubsetTable<S> subsets;
-    const Candidate* sole = nullptr;   ///< of `pool`, where nothing is balanced: see `Core::select_sole`
+    bool is_plain =
+        false;  ///< one backend, and nothing is balanced: a place is all there is to take and give
     std::vector<BuiltTable<S>> built;  ///< tables of the snapshot before, for strategies over all members
     StateOf<S>* learned;               ///< what the strategy learns, the balancer's
 
@@ -237,9 +255,32 @@ struct Snapshot {
           tags{other.tags},
           any_model{other.any_model},
           panicking{other.panicking},
+          is_plain{other.is_plain},
           built{other.built},
           learned{other.learned} {}
     Snapshot& operator=(const Snapshot&) = delete;
+
+    /// From whom a request is chosen that asks for nobody in particular, where all stand in one level: what
+    /// the way to them comes to, one load after the other, for a thread to remember.
+    struct Shortcut {
+        const Candidate* candidates = nullptr;  ///< none: there is no shortcut
+        const typename S::Table* table = nullptr;
+        std::uint32_t size = 0;
+        std::uint32_t turn = 0;
+        bool is_plain = false;
+        Candidate sole = CandidateAccess::none();
+    };
+
+    Shortcut shortcut() const noexcept {
+        if (pool.levels.size() != 1) return {};
+        const Level<S>& level = pool.levels.front();
+        return {level.candidates.data(),
+                level.table.get(),
+                static_cast<std::uint32_t>(level.candidates.size()),
+                level.turn,
+                is_plain,
+                level.candidates.front()};
+    }
 };
 
 }  // namespace fairlead::detail

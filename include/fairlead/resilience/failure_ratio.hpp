@@ -27,7 +27,7 @@ class FailureRatio {
         // Ticks of a window of another length are no ticks of this one.
         if (std::exchange(window_, options.failure_ratio_window) != options.failure_ratio_window) count_ = 0;
         const std::int64_t tick = tick_of(now, options);
-        if (count_ == 0 || tick - newest().tick >= buckets) {
+        if (count_ == 0 || tick - newest_ >= buckets) {
             // Of the requests since the last sample, those that the window holds if they came evenly.
             const std::uint32_t since = completed - 1 - completed_;
             const auto gap = std::max<double>(1.0, static_cast<double>((now - sampled_).count()));
@@ -35,11 +35,11 @@ class FailureRatio {
                 std::min(1.0, static_cast<double>(options.failure_ratio_window.count()) / gap);
             first_ = 0;
             count_ = 0;
-            push({tick, completed - 1 - static_cast<std::uint32_t>(held * since), failed - 1});
-        } else if (tick > newest().tick) {
-            push({tick, completed_, failed_});
+            push(tick, {completed - 1 - static_cast<std::uint32_t>(held * since), failed - 1});
+        } else if (tick > newest_) {
+            push(tick, {completed_, failed_});
         }
-        while (count_ > 1 && ring_[first_].tick <= tick - buckets) pop();
+        while (count_ > 1 && tick_at(first_) <= tick - buckets) pop();
         completed_ = completed;
         failed_ = failed;
         sampled_ = now;
@@ -50,8 +50,9 @@ class FailureRatio {
         if (options.failure_ratio >= 1.0) return false;
         const std::int64_t oldest = tick_of(now, options) - buckets;
         for (std::size_t i = 0; i < count_; ++i) {
-            const Bucket& from = ring_[(first_ + i) % ring_.size()];
-            if (from.tick <= oldest) continue;
+            const std::size_t at = (first_ + i) % ring_.size();
+            if (tick_at(at) <= oldest) continue;
+            const Bucket& from = ring_[at];
             const std::uint32_t completed = completed_ - from.completed;
             const std::uint32_t failed = failed_ - from.failed;
             return completed >= options.failure_ratio_requests &&
@@ -74,7 +75,6 @@ class FailureRatio {
 
     /// The counters as they were when the bucket began.
     struct Bucket {
-        std::int64_t tick;
         std::uint32_t completed;
         std::uint32_t failed;
     };
@@ -84,19 +84,28 @@ class FailureRatio {
         return now.time_since_epoch().count() / (width > 0 ? width : 1);
     }
 
-    const Bucket& newest() const noexcept { return ring_[(first_ + count_ - 1) % ring_.size()]; }
-    void push(Bucket bucket) noexcept {
+    /// When the bucket began: at most `buckets` before the newest, so eight bits tell.
+    std::int64_t tick_at(std::size_t at) const noexcept {
+        return newest_ - static_cast<std::uint8_t>(static_cast<std::uint8_t>(newest_) - ticks_[at]);
+    }
+    void push(std::int64_t tick, Bucket bucket) noexcept {
         if (count_ == ring_.size()) pop();
-        ring_[(first_ + count_++) % ring_.size()] = bucket;
+        const std::size_t at = (first_ + count_++) % ring_.size();
+        ring_[at] = bucket;
+        ticks_[at] = static_cast<std::uint8_t>(tick);
+        newest_ = tick;
     }
     void pop() noexcept {
-        first_ = (first_ + 1) % ring_.size();
+        first_ = static_cast<std::uint8_t>((first_ + 1U) % ring_.size());
         --count_;
     }
 
+    // One of these for every backend: as small as it can be.
     std::array<Bucket, buckets + 1> ring_{};
-    std::size_t first_ = 0;
-    std::size_t count_ = 0;
+    std::array<std::uint8_t, buckets + 1> ticks_{};  // lowest bits of when each began
+    std::uint8_t first_ = 0;
+    std::uint8_t count_ = 0;
+    std::int64_t newest_ = 0;  // when the newest began
     std::uint32_t completed_ = 0;
     std::uint32_t failed_ = 0;
     Time sampled_{};

@@ -41,13 +41,12 @@ class Candidate {
     Candidate(const BackendConfig& config, const detail::Account& account, BackendId id = 0) noexcept
         : account_{&account},
           config_{&config},
-          weight_{config.weight},
+          seat_{(std::uint64_t{config.weight} << weight_shift) | config.max_connections},
           inverse_weight_{1.0F / static_cast<float>(config.weight)},
-          limit_{config.max_connections},
           id_{id} {}
 
     std::string_view name() const noexcept { return config_->name; }
-    std::uint32_t weight() const noexcept { return weight_; }
+    std::uint32_t weight() const noexcept { return static_cast<std::uint32_t>(seat_ >> weight_shift); }
     float inverse_weight() const noexcept { return inverse_weight_; }  ///< 1 / weight, ready made
     std::span<const std::string> tags() const noexcept { return config_->tags; }
     BackendId id() const noexcept { return id_; }
@@ -102,17 +101,23 @@ class Candidate {
     std::uint64_t cache_blocks() const noexcept { return config_->cache_blocks; }
 
     /// Whether it could take a request at this moment: it serves, does not rest, and is below its limit.
-    bool can_take() const noexcept {
-        return ((account_->word.load(std::memory_order_relaxed) ^ generation_) & detail::word::busy_mask) <
-               limit_;
-    }
+    bool can_take() const noexcept { return busy(account_->word.load(std::memory_order_relaxed)) < limit(); }
 
     /// How many requests it may have in flight; 0 while it is in the table but out of service.
-    std::uint32_t limit() const noexcept { return limit_; }
+    std::uint32_t limit() const noexcept {
+        return static_cast<std::uint32_t>(seat_ & detail::word::in_flight_mask);
+    }
 
   private:
     friend struct detail::CandidateAccess;
     Candidate() = default;
+
+    static constexpr unsigned weight_shift = 48;
+
+    /// What must be below the limit for a place to be free; `w` is the account's word.
+    std::uint64_t busy(std::uint64_t w) const noexcept {
+        return (w ^ (seat_ & ~detail::word::in_flight_mask)) & detail::word::busy_mask;
+    }
 
     static std::uint64_t not_below_0(std::int64_t tokens) noexcept {
         return tokens > 0 ? static_cast<std::uint64_t>(tokens) : 0;
@@ -132,11 +137,12 @@ class Candidate {
 
     const detail::Account* account_ = nullptr;
     const BackendConfig* config_ = nullptr;
-    std::uint64_t generation_ = 0;  // of the config, where the word has it; above it the balancer's marks
-    std::uint32_t weight_ = 1;
+    // Where the word has what is in flight, the limit; where it has the config's generation, the generation;
+    // above it the balancer's marks (40 to 43) and the weight.
+    std::uint64_t seat_ = 0;
     float inverse_weight_ = 1.0F;
-    std::uint32_t limit_ = 0;
     BackendId id_ = 0;
 };
+static_assert(sizeof(Candidate) == 32);  // two a cache line: what a pick reads of one lies in one line
 
 }  // namespace fairlead

@@ -18,6 +18,7 @@
 #include <fairlead/balancer/detail/announcer.hpp>
 #include <fairlead/balancer/detail/copies.hpp>
 #include <fairlead/balancer/detail/learner.hpp>
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
@@ -50,6 +51,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     Core(const Options& options, S strategy, Clock clock)
         : Base{checked(options), std::move(clock)}, strategy_{std::move(strategy)} {
         if constexpr (Learns<S>) roster_.on_left([this](BackendId id) noexcept { learned_.left(id); });
+        roster_.set_owner(*this);
     }
 
     Core(const Core&) = delete;
@@ -74,7 +76,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         const Time now = options_.timing ? clock_.now() : Time{};
         if (stops_clock) advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
         if constexpr (Learns<S>) {
-            if (const S* learner = learning()) learner->first_byte(learned_, LeaseAccess::id(lease));
+            if (const S* learner = learning()) learner->first_byte(learned_, backend->id);
         }
         const std::uint64_t prefilled = LeaseAccess::tokens(lease);
         TokenAccount::decode(*backend, lease, stops_clock);
@@ -100,16 +102,41 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     }
 
     [[gnu::always_inline]] void report(Lease&& lease, const Outcome& outcome) noexcept {
-        if ((outcome.prompt_tokens | outcome.completion_tokens) == 0 && gives_back(lease, outcome.kind))
-            return;
+        const bool says_more =
+            (outcome.prompt_tokens | outcome.completion_tokens) != 0 || outcome.first_byte.has_value();
+        if (!says_more) return report(std::move(lease), outcome.kind, outcome);
         if (auto* backend = LeaseAccess::backend(lease)) report_balanced(lease, *backend, outcome);
     }
 
     /// As `report`, where there is no more to say: an outcome is only made where more than a place is given
     /// back.
     [[gnu::always_inline]] void report(Lease&& lease, Outcome::Kind kind) noexcept {
-        if (gives_back(lease, kind)) return;
-        if (auto* backend = LeaseAccess::backend(lease)) report_balanced(lease, *backend, Outcome{kind});
+        report(std::move(lease), kind, kind);
+    }
+
+    /// A success that says nothing else. All that it may have to do is asked first: what is rare is done by
+    /// `report_balanced`.
+    [[gnu::noinline]] void report_success(Lease& lease, LiveBackend& backend) noexcept {
+        if (!LeaseAccess::is_usual(lease) || backend.consecutive.load(std::memory_order_relaxed) != 0)
+            [[unlikely]]
+            return report_balanced(lease, backend, Outcome::success);
+        if constexpr (Learns<S>) {
+            if (learning() != nullptr) return report_balanced(lease, backend, Outcome::success);
+        }
+        if (options_.timing) {
+            const Time now = clock_.now();
+            advance_area(backend, tick_of(now), backend.word.load(std::memory_order_relaxed));
+            const Duration took = now - LeaseAccess::began(lease);
+            if (Histogram::is_slow(took)) return report_slow(lease, backend, took);
+        }
+        TokenAccount::end_prefill(backend, lease);
+        give_back(lease, backend);
+    }
+
+    [[gnu::noinline]] void report_slow(Lease& lease, LiveBackend& backend, Duration took) noexcept {
+        backend.response_times.add(took);
+        TokenAccount::end_prefill(backend, lease);
+        give_back(lease, backend);
     }
 
     /// As `report`, of a lease that has more to give back than its place.
@@ -117,7 +144,7 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         auto* const backend = &of;
         const Time now = options_.timing ? clock_.now() : Time{};
         if constexpr (Learns<S>) {
-            if (const S* learner = learning()) learner->finished(learned_, LeaseAccess::id(lease), outcome);
+            if (const S* learner = learning()) learner->finished(learned_, backend->id, outcome);
         }
         // Everything that touches the backend comes before the add that releases it: after that it may be
         // gone.
@@ -149,10 +176,23 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
             if (Histogram::is_slow(took)) backend->response_times.add(took);
         }
         TokenAccount::end(*backend, lease);
-        release(lease, *backend);
+        if (LeaseAccess::trial(lease)) [[unlikely]]
+            return give_back_trial(lease, *backend);
+        give_back(lease, *backend);
     }
 
     void abandon(Lease& lease) noexcept final { report(std::move(lease), Outcome::cancelled); }
+
+    /// A place that was taken by `take_unlimited` in vain; `taken` was the word before. The snapshot keeps
+    /// the backend.
+    [[gnu::noinline]] void take_back(const Candidate& candidate, std::uint64_t taken) noexcept {
+        auto& backend = CandidateAccess::backend(candidate);
+        // Sequentially consistent, and what follows: as where a lease ends, which this looks like to others.
+        const std::uint64_t before = backend.word.fetch_sub(word::one_in_flight, std::memory_order_seq_cst);
+        if (is_last_of_closed(before) || is_other_generation(before, taken))
+            tell_roster(backend.id, backend.serial, taken, before, false);
+        if (places_.is_expected()) place_freed();
+    }
 
     // --- tries and waiting -------------------------------------------------------------------------------
 
@@ -290,7 +330,9 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
   private:
     /// The strategy in force as this thread knows it, when it learns.
     const S* learning() noexcept {
-        const auto* lane = publication_.read();
+        const auto* lane = publication_.read_known();
+        if (lane == nullptr) [[unlikely]]
+            lane = publication_.read();
         if (lane == nullptr || !is_learning(lane->current->strategy)) return nullptr;
         return &lane->current->strategy;
     }
@@ -302,6 +344,18 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
                options.slow_start == Duration::zero();
     }
 
+    /// `outcome`: what makes one of the kind and nothing else.
+    template <class Made>
+    [[gnu::always_inline]] void report(Lease&& lease, Outcome::Kind kind, const Made& outcome) noexcept {
+        if (gives_back(lease, kind)) return;
+        auto* const backend = LeaseAccess::backend(lease);
+        if (backend == nullptr) [[unlikely]]
+            return;
+        if (kind == Outcome::success) [[likely]]
+            return report_success(lease, *backend);
+        report_balanced(lease, *backend, outcome);
+    }
+
     static void note_first_byte(LiveBackend& backend, Duration wait) noexcept {
         backend.first_byte_times.add(wait);
         backend.first_byte_sum.fetch_add(static_cast<std::uint64_t>(std::max(wait, Duration::zero()).count()),
@@ -311,49 +365,66 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     /// A success of a plain lease has only its place to give back, and does. False for all others.
     [[gnu::always_inline]] bool gives_back(Lease& lease, Outcome::Kind kind) noexcept {
         if (!LeaseAccess::plain(lease) || kind != Outcome::success) return false;
-        auto* const backend = LeaseAccess::backend(lease);
-        if (backend == nullptr) return true;
-        // Sequentially consistent, as in `release`.
-        released(lease, backend->word.fetch_add(one_ended, std::memory_order_seq_cst));
+        if (auto* const backend = LeaseAccess::backend(lease)) give_back(lease, *backend);
         return true;
     }
 
     static constexpr std::uint64_t one_ended = word::one_completed - word::one_in_flight;
 
-    void release(Lease& lease, LiveBackend& backend) noexcept {
-        std::uint64_t before = 0;
-        if (LeaseAccess::trial(lease)) [[unlikely]] {
-            before = backend.word.load(std::memory_order_relaxed);
-            std::uint64_t after = 0;
-            do {
-                after = before + one_ended;
-                if (((before ^ LeaseAccess::taken(lease)) & word::epoch_mask) == 0) after &= ~word::trial;
-            } while (!backend.word.compare_exchange_weak(before, after, std::memory_order_seq_cst,
-                                                         std::memory_order_relaxed));
-        } else {
-            // Release: what was done to the backend comes before whoever takes the place next, or frees it.
-            // Sequentially consistent: see `look_again` and `Roster::announce_drain`.
-            before = backend.word.fetch_add(one_ended, std::memory_order_seq_cst);
-        }
-        released(lease, before);
+    [[gnu::always_inline]] void give_back(Lease& lease, LiveBackend& backend) noexcept {
+        const BackendId id = backend.id;
+        const std::uint32_t serial = backend.serial;
+        // Release: what was done to the backend comes before whoever takes the place next, or frees it.
+        // Sequentially consistent: see `look_again` and `Roster::announce_drain`.
+        const std::uint64_t before = backend.word.fetch_add(one_ended, std::memory_order_seq_cst);
+        // From here on the backend may be gone.
+        released(lease, id, serial, before);
     }
 
-    /// A place was given back; `before` was the word. From here on the backend may be gone.
-    [[gnu::always_inline]] void released(Lease& lease, std::uint64_t before) noexcept {
-        LeaseAccess::backend(lease) = nullptr;
-        constexpr std::uint64_t half_turn = ((std::uint64_t{1} << 23) - 1) << word::completed_shift;
-        const bool last_of_closed = (before & (word::closed | word::in_flight_mask)) == (word::closed | 1);
-        const bool other_config = ((before ^ LeaseAccess::taken(lease)) & word::generation_mask) != 0;
-        const bool turned = (before & half_turn) == half_turn;
-        if (last_of_closed || other_config || turned) [[unlikely]] {
-            write_quietly([&](Roster& roster, Time now) {
-                roster.released(LeaseAccess::id(lease), LeaseAccess::serial(lease),
-                                word::generation(LeaseAccess::taken(lease)), word::generation(before), turned,
-                                now);
-            });
-        }
+    /// As `give_back`, with the one trial place.
+    [[gnu::noinline]] void give_back_trial(Lease& lease, LiveBackend& backend) noexcept {
+        const BackendId id = backend.id;
+        const std::uint32_t serial = backend.serial;
+        std::uint64_t before = backend.word.load(std::memory_order_relaxed);
+        std::uint64_t after = 0;
+        do {
+            after = before + one_ended;
+            if (((before ^ LeaseAccess::taken(lease)) & word::epoch_mask) == 0) after &= ~word::trial;
+        } while (!backend.word.compare_exchange_weak(before, after, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed));
+        released(lease, id, serial, before);
+    }
+
+    /// The place was given back on the backend of that id and serial; `before` was its word.
+    [[gnu::always_inline]] void released(Lease& lease, BackendId id, std::uint32_t serial,
+                                         std::uint64_t before) noexcept {
+        LeaseAccess::end(lease);
+        const std::uint64_t taken = LeaseAccess::taken(lease);
+        if (is_last_of_closed(before) || is_other_generation(before, taken) || is_half_turn(before))
+            [[unlikely]]
+            tell_roster(id, serial, taken, before, true);
         if (places_.is_expected()) [[unlikely]]
             place_freed();
+    }
+
+    static bool is_last_of_closed(std::uint64_t before) noexcept {
+        return (before & (word::closed | word::in_flight_mask)) == (word::closed | word::one_in_flight);
+    }
+    static bool is_other_generation(std::uint64_t before, std::uint64_t taken) noexcept {
+        return ((before ^ taken) & word::generation_mask) != 0;
+    }
+    /// Whether a completion after `before` crossed a multiple of 2^23.
+    static bool is_half_turn(std::uint64_t before) noexcept {
+        constexpr std::uint64_t half_turn = ((std::uint64_t{1} << 23) - 1) << word::completed_shift;
+        return (before & half_turn) == half_turn;
+    }
+
+    [[gnu::noinline]] void tell_roster(BackendId id, std::uint32_t serial, std::uint64_t taken,
+                                       std::uint64_t before, bool completed) noexcept {
+        const bool half_turn = completed && is_half_turn(before);
+        write_quietly([&](Roster& roster, Time now) {
+            roster.released(id, serial, word::generation(taken), word::generation(before), half_turn, now);
+        });
     }
 
     /// Called with the roster's mutex.
@@ -366,11 +437,11 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
         }
         if constexpr (requires { learned_.set_options(*options_); }) learned_.set_options(*options_);
         const auto previous = publication_.current();
+        if (balances_nothing() && members.size() == 1)
+            members.front().candidate = CandidateAccess::without_limit(members.front().candidate);
         auto snapshot = subsets_.draw(strategy_, std::move(members), previous.get());
-        if (const auto& levels = snapshot->pool.levels;
-            balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1) {
-            snapshot->sole = levels[0].candidates.data();
-        }
+        const auto& levels = snapshot->pool.levels;
+        snapshot->is_plain = balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1;
         tell_panic(previous.get(), *snapshot, now);
         publication_.publish(std::move(snapshot));
         roster_.drawn();

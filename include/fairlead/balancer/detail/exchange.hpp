@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/criteria.hpp>
 #include <fairlead/model/outcome.hpp>

@@ -25,7 +25,7 @@ namespace fairlead::detail {
 
 /// What counts as under way for the latency: in flight, less those whose answer already began, and the
 /// failures that are not forgotten. `w` is the account's word.
-inline std::uint32_t waiting(const Account& account, std::uint64_t w) noexcept {
+[[gnu::always_inline]] inline std::uint32_t waiting(const Account& account, std::uint64_t w) noexcept {
     const std::uint32_t busy = word::in_flight(w) + recent_failures(account);
     const std::uint32_t streaming = account.streaming.load(std::memory_order_relaxed);
     return busy > streaming ? busy - streaming : 0;
@@ -33,7 +33,7 @@ inline std::uint32_t waiting(const Account& account, std::uint64_t w) noexcept {
 
 /// Brings the integral up to `now`; `w` is the word before the change that is about to happen or just did.
 /// All relaxed: see the head of this file.
-inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
+[[gnu::always_inline]] inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
     const std::uint64_t area = account.area.load(std::memory_order_relaxed);
     const Tick passed = now - static_cast<Tick>(area >> 32);
     if (passed == 0 || passed >= (Tick{1} << 31)) return;  // nothing passed, or another thread was ahead
@@ -204,7 +204,7 @@ class Pace {
         const auto memory = static_cast<Tick>(std::min(failure_memory * mean, 1e9));
         while (count_ > 0 && now - notes_[first_].at >= memory) {
             account.forgotten.store(notes_[first_].failed, std::memory_order_relaxed);
-            first_ = (first_ + 1) % failure_slots;
+            first_ = static_cast<std::uint8_t>((first_ + 1U) % failure_slots);
             --count_;
         }
         return count_ > 0;
@@ -228,8 +228,8 @@ class Pace {
     double tau_ = 0.0;
     std::atomic<double> total_{0.0};
     std::array<Note, failure_slots> notes_{};
-    std::size_t first_ = 0;
-    std::size_t count_ = 0;
+    std::uint8_t first_ = 0;
+    std::uint8_t count_ = 0;
 };
 
 }  // namespace fairlead::detail

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <utility>
 
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/detail/live_backend.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
-#include <fairlead/balancer/lease.hpp>
 #include <fairlead/balancer/roster.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/outcome.hpp>
@@ -33,7 +33,7 @@ class Learner {
     [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                                  Time now) noexcept {
         backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
-        const Verdict verdict = judge(outcome, !LeaseAccess::config(lease)->api_key.empty());
+        const Verdict verdict = judge(outcome, !LeaseAccess::config(lease).api_key.empty());
         if (verdict.failure) {
             backend.failed.fetch_add(1, std::memory_order_relaxed);
             backend.last_failure.store(static_cast<int>(outcome.kind) | outcome.status << 8,

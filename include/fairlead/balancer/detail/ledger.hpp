@@ -2,6 +2,7 @@
 // strategy changes.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -40,7 +41,8 @@ class Ledger {
     }
 
   private:
-    /// Places ever taken: each is in flight or completed, both in one word, so the sum never falls.
+    /// Places ever taken: each is in flight or completed, both in one word. The sum never falls but by places
+    /// that were taken in vain (`Core::take_back`): then what was shown already stands.
     std::uint64_t taken(Alive alive) const noexcept {
         std::uint64_t taken = gone_.completed;
         for (const auto& backend : alive) {
@@ -48,11 +50,12 @@ class Ledger {
             const auto word = backend->word.load(std::memory_order_relaxed);
             taken += total_completed(*backend, word) + word::in_flight(word);
         }
-        return taken;
+        return most_taken_ = std::max(most_taken_, taken);
     }
 
     Totals gone_;                     // of backends that were removed, and picks of earlier strategies
     std::uint64_t taken_before_ = 0;  // when the strategy in force came
+    mutable std::uint64_t most_taken_ = 0;
 };
 
 }  // namespace fairlead::detail

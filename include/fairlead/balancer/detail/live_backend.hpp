@@ -17,6 +17,7 @@
 #include <fairlead/balancer/detail/histogram.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/balancer/figures.hpp>
+#include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/backend_config.hpp>
 #include <fairlead/model/event.hpp>
 #include <fairlead/model/outcome.hpp>
@@ -82,7 +83,7 @@ enum class Duty : std::uint8_t { serving, draining, disabled, removed };
 
 /// One live backend. Identity is the name and survives a change of config. The base is the hot cache line;
 /// everything below is touched when something goes wrong, once in a while, or by the writers.
-struct LiveBackend : Account {
+struct LiveBackend : LeasedAccount {
     // --- any thread, relaxed -----------------------------------------------------------------------------
     std::array<std::atomic<std::uint32_t>, outcome_kinds> outcomes{};  // all but success, which is the rest
     std::atomic<std::int64_t> rest_until{0};  // nanoseconds of the balancer's clock; 0: never rested
@@ -99,8 +100,6 @@ struct LiveBackend : Account {
     Pace pace;
 
     // --- with the roster's mutex -------------------------------------------------------------------------
-    BackendId id = 0;
-    std::uint32_t serial = 0;       // tells apart two backends that had the same id one after the other
     std::uint64_t incarnation = 0;  // tells apart the servers that stood behind a name: new with url and key
     std::shared_ptr<const BackendConfig> config;
     ConfigHistory history;

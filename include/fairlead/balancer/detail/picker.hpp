@@ -53,6 +53,15 @@ class Picker {
         return {};
     }
 
+    /// As `find`, in a group of one level, where the strategy chose `chosen` already.
+    Found find_from(const Group<S>& group, std::size_t chosen) const {
+        const Level<S>& level = group.levels.front();
+        Pick pick{criteria_, lane_.rng, lane_.turn(level.turn), 0, now_};
+        if (Found found; try_pick(level, chosen, found)) return found;
+        if (const Found found = second_choice(level, pick); found.candidate != nullptr) return found;
+        return level.share < 1.0 ? any_level(group) : Found{};
+    }
+
     /// Whether a place is free at this moment, within the limit of its slow start. Sequentially consistent:
     /// see `CandidateAccess::has_place`.
     bool has_place(const Candidate& candidate) const noexcept {
@@ -80,7 +89,7 @@ class Picker {
     Found find(const Level<S>& level) const {
         const std::span<const Candidate> candidates{level.candidates};
         Pick pick{criteria_, lane_.rng, lane_.turn(level.turn), 0, now_};
-        std::size_t chosen = strategy_.pick(*level.table, candidates, pick);
+        const std::size_t chosen = strategy_.pick(*level.table, candidates, pick);
         if (Found found; try_pick(level, chosen, found)) return found;
         return second_choice(level, pick);
     }

@@ -38,10 +38,17 @@ class Publication {
         std::uint64_t version = 0;
         const Snapshot* current = nullptr;
         Rng rng{};
-        std::vector<Turn> turns{};
+        typename Snapshot::Shortcut shortcut{};
+        std::vector<Turn> turns{};  // the shortcut's among them
         std::uint32_t number = 0;
         std::uint64_t salt = 0;
         std::shared_ptr<const Snapshot> holder{};
+
+        void begin(std::uint32_t lane_number, std::uint64_t seed) noexcept {
+            number = lane_number;
+            salt = seed;
+            rng = Rng{Rng::mix(seed + 0x632be59bd9b4e019U * (number + 1))};
+        }
 
         /// This thread's place in the group; evenly spread over threads (a Weyl sequence by the golden ratio)
         /// from a place of the group's own. Throws std::bad_alloc on a group's first use by this thread.
@@ -62,7 +69,9 @@ class Publication {
         }
     };
 
-    explicit Publication(std::uint64_t seed) noexcept : seed_{seed} {}
+    explicit Publication(std::uint64_t seed) noexcept : seed_{seed} {
+        for (std::uint32_t i = 0; i < first_.size(); ++i) first_[i].begin(i, seed);
+    }
     Publication(const Publication&) = delete;
     Publication& operator=(const Publication&) = delete;
 
@@ -72,8 +81,19 @@ class Publication {
         }
     }
 
+    /// The running thread's lane where it already has the newest snapshot, and the thread is one of the first
+    /// few; else nullptr. For the path of nearly every request; `read` is for the others.
+    [[gnu::always_inline]] Lane* read_known() noexcept {
+        const std::uint32_t number = thread_number_plus_one - 1;  // the largest there is before the first use
+        if (number >= first_.size()) [[unlikely]]
+            return nullptr;
+        Lane* const lane = &first_[number];
+        // Acquire: see `read`.
+        return lane->version == version_.load(std::memory_order_acquire) ? lane : nullptr;
+    }
+
     /// The running thread's lane with the newest snapshot; nullptr when memory ran out on a first use.
-    [[gnu::always_inline]] Lane* read() noexcept {
+    Lane* read() noexcept {
         Lane* lane = find(thread_number());
         if (lane == nullptr) [[unlikely]]
             return nullptr;
@@ -111,16 +131,18 @@ class Publication {
     std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire); }
 
   private:
-    // Chunk k > 0 holds 8 * 2^(k-1) lanes, chunk 0 holds 8: numbers are small and dense, memory follows them.
-    static constexpr std::size_t chunks = 28;
-    static constexpr unsigned first_bits = 3;
+    // The first 16 lanes stand here, one load nearer; chunk k holds 16 * 2^k more: numbers are small and
+    // dense, memory follows them.
+    static constexpr std::size_t chunks = 27;
+    static constexpr unsigned first_bits = 4;
 
     Lane* find(std::uint32_t number) noexcept {
         if (number == no_thread_number) [[unlikely]]
             return nullptr;
-        const auto k = static_cast<std::size_t>(std::bit_width(number >> first_bits));
+        if (number < first_.size()) return &first_[number];
+        const auto k = static_cast<std::size_t>(std::bit_width(number >> first_bits)) - 1;
         if (k >= chunks) return nullptr;
-        const std::uint32_t begin = k == 0 ? 0 : (std::uint32_t{1} << first_bits) << (k - 1);
+        const std::uint32_t begin = (std::uint32_t{1} << first_bits) << k;
         // Acquire pairs with the compare-and-swap in `allocate`.
         Lane* chunk = lanes_[k].load(std::memory_order_acquire);
         if (chunk == nullptr) [[unlikely]]
@@ -129,14 +151,10 @@ class Publication {
     }
 
     Lane* allocate(std::size_t k, std::uint32_t begin) noexcept {
-        const std::size_t size = k == 0 ? std::size_t{1} << first_bits : begin;
+        const std::size_t size = begin;
         auto* chunk = new (std::nothrow) Lane[size];
         if (chunk == nullptr) return nullptr;
-        for (std::size_t i = 0; i < size; ++i) {
-            chunk[i].number = begin + static_cast<std::uint32_t>(i);
-            chunk[i].salt = seed_;
-            chunk[i].rng = Rng{Rng::mix(seed_ + 0x632be59bd9b4e019U * (chunk[i].number + 1))};
-        }
+        for (std::uint32_t i = 0; i < size; ++i) chunk[i].begin(begin + i, seed_);
         Lane* expected = nullptr;
         // Release publishes the lanes' initial values; acquire sees those of whoever was quicker.
         if (lanes_[k].compare_exchange_strong(expected, chunk, std::memory_order_acq_rel,
@@ -155,11 +173,18 @@ class Publication {
             lane.version = version_.load(std::memory_order_relaxed);
         }
         lane.current = lane.holder.get();
+        lane.shortcut = lane.current->shortcut();
+        try {
+            if (lane.shortcut.candidates != nullptr) static_cast<void>(lane.turn(lane.shortcut.turn));
+        } catch (const std::bad_alloc&) {
+            lane.shortcut = {};
+        }
         // `old` may die here, on this thread but outside the lock.
     }
 
     const std::uint64_t seed_;
     alignas(64) std::atomic<std::uint64_t> version_{0};
+    std::array<Lane, std::size_t{1} << first_bits> first_{};
     std::array<std::atomic<Lane*>, chunks> lanes_{};
     mutable std::mutex mutex_;
     std::shared_ptr<const Snapshot> snapshot_;

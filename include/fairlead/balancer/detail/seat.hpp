@@ -10,23 +10,25 @@
 namespace fairlead::detail {
 
 struct CandidateAccess {
-    // Marks above the generation, in bits that `busy_mask` does not look at.
+    // Marks above the generation, in bits that `busy_mask` does not look at; the weight stands above them.
     static constexpr std::uint64_t half_open = std::uint64_t{1} << 40;      // its outcomes decide
     static constexpr std::uint64_t one_at_a_time = std::uint64_t{1} << 42;  // half open, not in panic
     static constexpr std::uint64_t warming = std::uint64_t{1} << 41;
     static constexpr std::uint64_t panicking = std::uint64_t{1} << 43;  // a trial under way keeps nobody out
+
+    static Candidate none() noexcept { return {}; }
 
     /// As `backend` stands now. Called with the roster's mutex.
     static Candidate make(const LiveBackend& backend) noexcept {
         Candidate candidate;
         candidate.account_ = &backend;
         candidate.config_ = backend.config.get();
-        candidate.generation_ = backend.word.load(std::memory_order_relaxed) & word::generation_mask;
-        if (backend.ejection.is_half_open()) candidate.generation_ |= half_open | one_at_a_time;
-        if (backend.warming) candidate.generation_ |= warming;
-        candidate.weight_ = backend.config->weight;
-        candidate.inverse_weight_ = 1.0F / static_cast<float>(candidate.weight_);
-        candidate.limit_ = backend.in_service() ? backend.config->max_connections : 0;
+        candidate.seat_ = backend.word.load(std::memory_order_relaxed) & word::generation_mask;
+        if (backend.ejection.is_half_open()) candidate.seat_ |= half_open | one_at_a_time;
+        if (backend.warming) candidate.seat_ |= warming;
+        candidate.seat_ |= std::uint64_t{backend.config->weight} << Candidate::weight_shift;
+        candidate.inverse_weight_ = 1.0F / static_cast<float>(backend.config->weight);
+        if (backend.in_service()) set_limit(candidate, backend.config->max_connections);
         candidate.id_ = backend.id;
         return candidate;
     }
@@ -34,8 +36,8 @@ struct CandidateAccess {
     /// The same as it serves in a panic: in service whatever its findings, and not one at a time, even while
     /// a trial from before the panic is under way.
     static Candidate in_panic(Candidate candidate) noexcept {
-        candidate.generation_ = (candidate.generation_ & ~one_at_a_time) | panicking;
-        candidate.limit_ = candidate.config_->max_connections;
+        candidate.seat_ = (candidate.seat_ & ~one_at_a_time) | panicking;
+        set_limit(candidate, candidate.config_->max_connections);
         return candidate;
     }
 
@@ -45,14 +47,12 @@ struct CandidateAccess {
     }
     static const BackendConfig& config(const Candidate& candidate) noexcept { return *candidate.config_; }
     static bool is_half_open(const Candidate& candidate) noexcept {
-        return (candidate.generation_ & half_open) != 0;
+        return (candidate.seat_ & half_open) != 0;
     }
     static bool is_one_at_a_time(const Candidate& candidate) noexcept {
-        return (candidate.generation_ & one_at_a_time) != 0;
+        return (candidate.seat_ & one_at_a_time) != 0;
     }
-    static bool is_warming(const Candidate& candidate) noexcept {
-        return (candidate.generation_ & warming) != 0;
-    }
+    static bool is_warming(const Candidate& candidate) noexcept { return (candidate.seat_ & warming) != 0; }
 
     /// Whether a place within `limit` is free, in the one order of all sequentially consistent operations.
     static bool has_place(const Candidate& candidate, std::uint32_t limit) noexcept {
@@ -65,7 +65,8 @@ struct CandidateAccess {
     ///
     /// Acquire on success: pairs with the release half of the add in `Releasing`, so that what the previous
     /// holder of the place wrote is seen. Relaxed on failure: a stale word costs one more turn of the loop.
-    static bool take(const Candidate& candidate, std::uint32_t limit, std::uint64_t& before) noexcept {
+    [[gnu::always_inline]] static bool take(const Candidate& candidate, std::uint32_t limit,
+                                            std::uint64_t& before) noexcept {
         auto& word = backend(candidate).word;
         const std::uint64_t mark = is_one_at_a_time(candidate) ? word::trial : 0;
         std::uint64_t now = word.load(std::memory_order_relaxed);
@@ -77,12 +78,38 @@ struct CandidateAccess {
         return true;
     }
 
+    /// The limit of one that has none, when nothing else may take the backend's places: less than what the
+    /// word can count by 65,536, for the threads that stand between the two steps of a `take_unlimited` in
+    /// vain.
+    static constexpr std::uint32_t unlimited = max_connections_limit - 65'536;
+
+    /// The same candidate, `unlimited` if its backend has the limit of one that was given none.
+    static Candidate without_limit(Candidate candidate) noexcept {
+        if (candidate.limit() == max_connections_limit) set_limit(candidate, unlimited);
+        return candidate;
+    }
+
+    /// As `take`, of an `unlimited` one, by a single addition: to load the word first would wait for the
+    /// addition with which this thread gave back its last place. False, and the place to be taken back, when
+    /// the backend is closed or of another generation, or has half of `unlimited` in flight: `take` decides
+    /// then.
+    [[gnu::always_inline]] static bool take_unlimited(const Candidate& candidate,
+                                                      std::uint64_t& before) noexcept {
+        // Acquire: as in `take`.
+        before = backend(candidate).word.fetch_add(word::one_in_flight, std::memory_order_acquire);
+        return candidate.busy(before) < unlimited / 2;
+    }
+
   private:
+    static void set_limit(Candidate& candidate, std::uint32_t limit) noexcept {
+        candidate.seat_ = (candidate.seat_ & ~word::in_flight_mask) | limit;
+    }
+
     static bool has_place(const Candidate& candidate, std::uint64_t now, std::uint32_t limit) noexcept {
-        const std::uint64_t busy = (now ^ candidate.generation_) & word::busy_mask;
+        const std::uint64_t busy = candidate.busy(now);
         if (busy < limit) [[likely]]
             return true;
-        return (candidate.generation_ & panicking) != 0 && (busy & ~word::trial) < limit;
+        return (candidate.seat_ & panicking) != 0 && (busy & ~word::trial) < limit;
     }
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <fairlead/balancer/detail/latency.hpp>
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/picker.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
@@ -39,13 +40,23 @@ class Selection {
     Selection(const Selection&) = delete;
     Selection& operator=(const Selection&) = delete;
 
-    Lease select(const Criteria& criteria) noexcept {
-        auto* lane = publication_.read();
+    [[gnu::always_inline]] Lease select(const Criteria& criteria) noexcept {
+        Lane* const lane = publication_.read_known();
         if (lane == nullptr) [[unlikely]]
-            return LeaseAccess::refused(Errc::out_of_memory);
-        if (const Candidate* sole = lane->current->sole; sole != nullptr)
-            return select_sole(*sole, *lane, criteria);
-        return select_balanced(lane, criteria);
+            return select_anew(criteria);
+        if (lane->shortcut.is_plain && asks_for_nobody(criteria) &&
+            (criteria.tokens | criteria.answer_tokens) == 0) {
+            const Candidate& sole = lane->shortcut.sole;
+            std::uint64_t before = 0;
+            if (sole.limit() == CandidateAccess::unlimited) [[likely]] {
+                if (CandidateAccess::take_unlimited(sole, before)) [[likely]]
+                    return LeaseAccess::plain_of(sole, before);
+                core().take_back(sole, before);
+            } else if (CandidateAccess::take(sole, sole.limit(), before)) {
+                return LeaseAccess::plain_of(sole, before);
+            }
+        }
+        return select_on(*lane, criteria);
     }
 
     /// A place on one of the mirrors that match, at random. Not true when there is none. Throws
@@ -57,7 +68,8 @@ class Selection {
         const Found found = find_mirror(snapshot, criteria, lane->rng);
         if (found.candidate == nullptr) return LeaseAccess::refused(Errc::no_backends);
         // A copy teaches nothing: nobody is sent to a mirror for what it has cached.
-        return lease_of(snapshot, found, criteria, options_.timing ? clock_.now() : Time{}, criteria.tokens);
+        return lease_of(snapshot, *found.candidate, found.word, criteria,
+                        options_.timing ? clock_.now() : Time{}, criteria.tokens);
     }
 
     /// What the strategy thinks of each candidate, the next to be chosen first. Throws std::bad_alloc.
@@ -116,12 +128,47 @@ class Selection {
 
     Core& core() noexcept { return static_cast<Core&>(*this); }
 
-    /// As `select`, with what `publication_` gave.
-    [[gnu::noinline]] Lease select_balanced(Lane* lane, const Criteria& criteria) noexcept {
+    /// As `select`: a thread's first call, its first after a change, one of many threads.
+    [[gnu::noinline]] Lease select_anew(const Criteria& criteria) noexcept {
+        Lane* const lane = publication_.read();
+        return lane == nullptr ? LeaseAccess::refused(Errc::out_of_memory) : select_on(*lane, criteria);
+    }
+
+    /// Whether the request may go to whoever is in service.
+    static bool asks_for_nobody(const Criteria& criteria) noexcept {
+        return criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty();
+    }
+
+    /// The short way, by what the lane remembers of the whole pool, while nothing is due and the one chosen
+    /// can take it; `select_balanced` and `select_chosen` are for all else.
+    [[gnu::noinline]] Lease select_on(Lane& lane, const Criteria& criteria) noexcept {
+        const auto& shortcut = lane.shortcut;
+        if (shortcut.candidates == nullptr || !asks_for_nobody(criteria))
+            return select_balanced(lane, criteria);
+        std::uint64_t before = 0;
+        Time now{};
+        if (options_.timing || roster_.due().is_pending()) now = clock_.now();
+        if (roster_.due().is_due(now) || is_full(lane.current->pool)) [[unlikely]]
+            return select_balanced(lane, criteria);
+        Pick pick{criteria, lane.rng, lane.turns[shortcut.turn], 0, now};
+        const std::size_t chosen =
+            lane.current->strategy.pick(*shortcut.table, {shortcut.candidates, shortcut.size}, pick);
+        if (chosen < shortcut.size) [[likely]] {
+            const Candidate& candidate = shortcut.candidates[chosen];
+            if (!CandidateAccess::is_warming(candidate) &&
+                CandidateAccess::take(candidate, candidate.limit(), before)) [[likely]]
+                return lease_of_pick(*lane.current, candidate, before, criteria, now);
+        }
+        return select_chosen(lane, criteria, now, chosen);
+    }
+
+    /// With criteria, a pool of several levels, or something that is due.
+    [[gnu::noinline]] Lease select_balanced(Lane& on, const Criteria& criteria) noexcept {
         try {
+            Lane* lane = &on;
             Time now{};
             if (options_.timing || roster_.due().is_pending()) now = clock_.now();
-            if (roster_.due().is_pending() && roster_.due().is_due(now)) [[unlikely]] {
+            if (roster_.due().is_due(now)) [[unlikely]] {
                 core().settle(now);
                 if (Lane* newer = publication_.read(); newer != nullptr) lane = newer;  // as it was once
             }
@@ -138,54 +185,38 @@ class Selection {
         }
     }
 
-    /// The one backend of a balancer that balances nothing: no strategy, no group, no clock. A place is all
-    /// there is to take, for a request that asks for nothing else.
-    [[gnu::always_inline]] Lease select_sole(const Candidate& sole, Lane& lane,
-                                             const Criteria& criteria) noexcept {
-        std::uint64_t before = 0;
-        const bool is_plain = criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty() &&
-                              (criteria.tokens | criteria.answer_tokens) == 0;
-        if (is_plain && CandidateAccess::take(sole, sole.limit(), before)) [[likely]]
-            return lease_of_sole(sole, before);
-        return select_balanced(&lane, criteria);
-    }
-
-    [[gnu::always_inline]] Lease lease_of_sole(const Candidate& sole, std::uint64_t before) noexcept {
-        Lease lease;
-        LeaseAccess::owner(lease) = &core();
-        LeaseAccess::backend(lease) = &CandidateAccess::backend(sole);
-        LeaseAccess::config(lease) = &CandidateAccess::config(sole);
-        LeaseAccess::taken(lease) = before;
-        LeaseAccess::id(lease) = sole.id();
-        LeaseAccess::serial(lease) = CandidateAccess::backend(sole).serial;
-        LeaseAccess::error(lease) = 0;
-        LeaseAccess::plain(lease) = true;
-        return lease;
+    /// The strategy chose `chosen` of the pool, which may not take it.
+    [[gnu::noinline]] Lease select_chosen(Lane& lane, const Criteria& criteria, Time now,
+                                          std::size_t chosen) noexcept {
+        try {
+            const Picker<S> picker{lane.current->strategy, lane, criteria, now};
+            const Group<S>& pool = lane.current->pool;
+            return lease_or_refusal(lane, picker, picker.find_from(pool, chosen), pool, criteria, now);
+        } catch (const std::bad_alloc&) {
+            return LeaseAccess::refused(Errc::out_of_memory);
+        }
     }
 
     [[gnu::always_inline]] Lease select_from(Lane& lane, const Group<S>& group, const Criteria& criteria,
                                              Time now) {
-        if (group.full_since.load(std::memory_order_acquire) == places_.count() && is_still_full(group, now))
-            [[unlikely]]
+        if (is_full(group) && is_still_full(group, now)) [[unlikely]]
             return refused(group, criteria, now);
         const Picker<S> picker{lane.current->strategy, lane, criteria, now};
-        Found found = picker.find(group);
+        return lease_or_refusal(lane, picker, picker.find(group), group, criteria, now);
+    }
+
+    [[gnu::always_inline]] Lease lease_or_refusal(Lane& lane, const Picker<S>& picker, Found found,
+                                                  const Group<S>& group, const Criteria& criteria, Time now) {
         if (found.candidate == nullptr) [[unlikely]] {
             found = look_again(picker, group, criteria, now);
             if (found.candidate == nullptr) {
                 // Several changes may have come since the picture was taken: all in it closed one after the
                 // other, or under another config, while there is a free one in the newest.
-                if (lane.version != publication_.version()) return select(criteria);
+                if (lane.version != publication_.version()) return select_anew(criteria);
                 return refused(group, criteria, now);
             }
         }
-        std::uint64_t tokens = criteria.tokens;
-        if constexpr (Learns<S>) {
-            const auto& strategy = lane.current->strategy;
-            if (is_learning(strategy))
-                tokens = tell_picked(strategy, learned_, found.candidate->id(), criteria);
-        }
-        return lease_of(*lane.current, found, criteria, now, tokens);
+        return lease_of_pick(*lane.current, *found.candidate, found.word, criteria, now);
     }
 
     /// A model or tags that nobody asked for since the fleet changed.
@@ -197,35 +228,55 @@ class Selection {
         return lease;
     }
 
-    /// `tokens`: what the prompt costs there.
-    Lease lease_of(const Snapshot<S>& snapshot, const Found& found, const Criteria& criteria, Time now,
-                   std::uint64_t tokens) {
-        auto& backend = CandidateAccess::backend(*found.candidate);
-        Lease lease;
-        LeaseAccess::owner(lease) = &core();
-        LeaseAccess::backend(lease) = &backend;
-        LeaseAccess::config(lease) = &CandidateAccess::config(*found.candidate);
-        LeaseAccess::taken(lease) = found.word;
-        LeaseAccess::began(lease) = now;
-        LeaseAccess::id(lease) = found.candidate->id();
-        LeaseAccess::serial(lease) = backend.serial;
-        LeaseAccess::error(lease) = 0;
-        LeaseAccess::half_open(lease) = CandidateAccess::is_half_open(*found.candidate);
-        LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(*found.candidate);
-        if ((tokens | criteria.answer_tokens) != 0)
-            TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
-        if (options_.timing) {
-            const Tick tick = tick_of(now);
-            advance_area(backend, tick, found.word);
-            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
-                refresh(snapshot, backend, tick);
+    /// The strategy's pick, and told to it where it learns.
+    [[gnu::always_inline]] Lease lease_of_pick(const Snapshot<S>& snapshot, const Candidate& candidate,
+                                               std::uint64_t before, const Criteria& criteria, Time now) {
+        std::uint64_t tokens = criteria.tokens;
+        if constexpr (Learns<S>) {
+            if (is_learning(snapshot.strategy))
+                tokens = tell_picked(snapshot.strategy, learned_, candidate.id(), criteria);
         }
+        return lease_of(snapshot, candidate, before, criteria, now, tokens);
+    }
+
+    /// `tokens`: what the prompt costs there.
+    [[gnu::always_inline]] Lease lease_of(const Snapshot<S>& snapshot, const Candidate& candidate,
+                                          std::uint64_t before, const Criteria& criteria, Time now,
+                                          std::uint64_t tokens) {
+        if (options_.timing) {
+            auto& backend = CandidateAccess::backend(candidate);
+            const Tick tick = tick_of(now);
+            advance_area(backend, tick, before);
+            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
+                return lease_of_due(snapshot, candidate, before, criteria, now, tokens);
+        }
+        return made(candidate, before, criteria, now, tokens);
+    }
+
+    /// As `lease_of`, and brings averages up to date.
+    [[gnu::noinline]] Lease lease_of_due(const Snapshot<S>& snapshot, const Candidate& candidate,
+                                         std::uint64_t before, const Criteria& criteria, Time now,
+                                         std::uint64_t tokens) noexcept {
+        refresh(snapshot, CandidateAccess::backend(candidate), tick_of(now));
+        return made(candidate, before, criteria, now, tokens);
+    }
+
+    [[gnu::always_inline]] static Lease made(const Candidate& candidate, std::uint64_t before,
+                                             const Criteria& criteria, Time now,
+                                             std::uint64_t tokens) noexcept {
+        Lease lease = LeaseAccess::of(candidate, before, now);
+        if (CandidateAccess::is_half_open(candidate)) [[unlikely]] {
+            LeaseAccess::half_open(lease) = true;
+            LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(candidate);
+        }
+        if ((tokens | criteria.answer_tokens) != 0)
+            TokenAccount::begin(CandidateAccess::backend(candidate), lease, tokens, criteria.answer_tokens);
         return lease;
     }
 
     /// Brings the chosen backend's averages up to date, and those of a few others in turn: one that nobody
     /// chooses must be forgiven too.
-    [[gnu::noinline]] void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
+    void refresh(const Snapshot<S>& snapshot, LiveBackend& backend, Tick now) noexcept {
         constexpr std::size_t others = 8;  // unpicked ones are then at most n / 8 refreshes behind
         backend.pace.refresh(backend, now, *snapshot.options);
         const auto& members = snapshot.members;
@@ -236,6 +287,11 @@ class Selection {
                 other.pace.refresh(other, now, *snapshot.options);
             }
         }
+    }
+
+    /// Whether the group was found full, and no place came free since.
+    [[gnu::always_inline]] bool is_full(const Group<S>& group) const noexcept {
+        return group.full_since.load(std::memory_order_acquire) == places_.count();
     }
 
     /// A group that was found full, and where no place came free since, still is: but a limit within its slow
@@ -272,7 +328,7 @@ class Selection {
     [[gnu::noinline]] Lease refused(const Group<S>& group, const Criteria& criteria,
                                     Time now) const noexcept {
         // A group known to be full says so without a look over thousands.
-        if (criteria.exclude.empty() && group.full_since.load(std::memory_order_acquire) == places_.count()) {
+        if (criteria.exclude.empty() && is_full(group)) {
             const Errc reason = group.no_place.reason.load(std::memory_order_relaxed);
             if (reason != Errc::all_resting) return LeaseAccess::refused(reason);
             const Duration end{group.no_place.rest_end.load(std::memory_order_relaxed)};

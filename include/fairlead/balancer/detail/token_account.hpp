@@ -10,7 +10,7 @@
 #include <limits>
 #include <utility>
 
-#include <fairlead/balancer/lease.hpp>
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/strategies/detail/account.hpp>
 
 namespace fairlead::detail {
@@ -47,6 +47,7 @@ struct TokenAccount {
 
     /// The end, however it came.
     static void end(Account& account, Lease& lease) noexcept {
+        if (LeaseAccess::plain(lease)) return;
         const std::uint64_t tokens = std::exchange(LeaseAccess::tokens(lease), 0);
         switch (LeaseAccess::phase(lease)) {
             case Phase::prefill:
@@ -62,6 +63,11 @@ struct TokenAccount {
         }
     }
 
+    /// The same, when no first byte was told of.
+    [[gnu::always_inline]] static void end_prefill(Account& account, Lease& lease) noexcept {
+        take(account.prefill, LeaseAccess::tokens(lease));
+    }
+
   private:
     /// 2^40 tokens are more than a request can have; 2^20 of such requests still fit in the account.
     static std::uint64_t bounded(std::uint64_t tokens) noexcept {
@@ -70,7 +76,7 @@ struct TokenAccount {
     static void add(std::atomic<std::int64_t>& sum, std::uint64_t tokens) noexcept {
         if (tokens != 0) sum.fetch_add(static_cast<std::int64_t>(tokens), std::memory_order_relaxed);
     }
-    static void take(std::atomic<std::int64_t>& sum, std::uint64_t tokens) noexcept {
+    [[gnu::always_inline]] static void take(std::atomic<std::int64_t>& sum, std::uint64_t tokens) noexcept {
         if (tokens != 0) sum.fetch_sub(static_cast<std::int64_t>(tokens), std::memory_order_relaxed);
     }
 };

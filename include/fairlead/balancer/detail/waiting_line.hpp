@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/figures.hpp>

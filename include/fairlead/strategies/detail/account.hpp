@@ -74,12 +74,14 @@ struct alignas(64) Account {
     std::atomic<std::uint32_t> forgotten{0};  ///< of those, how many no longer count as in flight
     std::atomic<std::uint32_t> consecutive{0};   ///< failures since the last success
     std::atomic<std::uint32_t> streaming{0};     ///< in flight whose latency ended with their first byte
-    std::atomic<std::uint32_t> half_turns{0};    ///< how often `completed` crossed a multiple of 2^23
-    std::atomic<std::uint32_t> neutral{0};       ///< completed without a word on the backend: cancelled, 429
     std::atomic<std::uint32_t> refresh_tick{0};  ///< when the averages are due to be brought up to date
+    std::uint32_t id = 0;      ///< the backend's dense number within its balancer; given once
+    std::uint32_t serial = 0;  ///< tells apart two backends that had one id after the other; given once
 
     // --- the second line ---------------------------------------------------------------------------------
-    std::atomic<std::uint32_t> decoding{0};  ///< in flight whose first byte came and stopped no clock
+    std::atomic<std::uint32_t> half_turns{0};  ///< how often `completed` crossed a multiple of 2^23
+    std::atomic<std::uint32_t> neutral{0};     ///< completed without a word on the backend: cancelled, 429
+    std::atomic<std::uint32_t> decoding{0};    ///< in flight whose first byte came and stopped no clock
 
     // What the engine told of itself, less what was our own at that moment.
     Told others_running;                     ///< requests
