@@ -17,6 +17,18 @@ nlohmann::json seconds_or_null(const std::optional<Duration>& time) {
     return time ? nlohmann::json(seconds_of(*time)) : nlohmann::json(nullptr);
 }
 
+/// What the engine tells of its load; null for what is unknown.
+nlohmann::json engine_json(const LoadFigures& load) {
+    const auto told = [](const std::optional<LoadFigure>& figure) {
+        return figure ? nlohmann::json{{"value", figure->value}, {"age", seconds_of(figure->age)}}
+                      : nlohmann::json(nullptr);
+    };
+    return {{"running", told(load.running)},
+            {"waiting", told(load.waiting)},
+            {"waiting_tokens", told(load.waiting_tokens)},
+            {"cache_use", told(load.cache_use)}};
+}
+
 /// The last thing that went wrong: what still goes on first.
 nlohmann::json last_error(const BackendFigures& backend, const std::optional<HealthReport>& probe,
                           Language language) {
@@ -88,7 +100,8 @@ nlohmann::json metrics_json(const BackendFigures& backend, const std::optional<H
             {"tokens_in_flight", backend.tokens_in_flight},
             {"prompt_tokens", backend.prompt_tokens},
             {"completion_tokens", backend.completion_tokens},
-            {"slowness", backend.slowness}};
+            {"slowness", backend.slowness},
+            {"engine", engine_json(backend.load)}};
 }
 
 }  // namespace fairlead::detail

@@ -3,12 +3,15 @@
 // `_total` for counters, one unit and one meaning for each name.
 #include <fairlead/control/prometheus.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,11 +42,12 @@ std::string label(std::string_view name, std::string_view value) {
     return std::string{name} + "=\"" + escaped_label(value) + '"';
 }
 
-std::string in_seconds(Duration time) {
+std::string number(double value) {
     char text[32];  // because the longest shortest form of a double has 24 characters
-    const auto end = std::to_chars(text, text + sizeof text, std::chrono::duration<double>(time).count());
-    return {text, end.ptr};
+    return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
+
+std::string in_seconds(Duration time) { return number(std::chrono::duration<double>(time).count()); }
 
 /// Writes one metric after the other: all series of a name must stand together.
 class PrometheusWriter {
@@ -146,6 +150,46 @@ void write_backends(PrometheusWriter& out, std::span<const BackendFigures> backe
     each([&](const auto& backend, const auto& of) { out.sample(of, backend.ejections); });
 }
 
+/// As the engines tell it: no series where nothing is known, which is not 0.
+void write_engines(PrometheusWriter& out, std::span<const BackendFigures> backends,
+                   std::span<const std::string> labels) {
+    struct Row {
+        std::string_view name;
+        std::string_view figure;
+        std::string_view help;
+        std::optional<LoadFigure> LoadFigures::*field;
+    };
+    constexpr std::array rows{
+        Row{"fairlead_engine_requests_running", "running", "Requests that the engine works on, as it says.",
+            &LoadFigures::running},
+        Row{"fairlead_engine_requests_waiting", "waiting", "Requests in the engine's queue, as it says.",
+            &LoadFigures::waiting},
+        Row{"fairlead_engine_waiting_tokens", "waiting_tokens",
+            "Prompt tokens in the engine's queue that must be computed, as it says.",
+            &LoadFigures::waiting_tokens},
+        Row{"fairlead_engine_cache_use_ratio", "cache_use",
+            "Share of the engine's key-value cache in use, as it says.", &LoadFigures::cache_use}};
+    const auto known = [&](const Row& row) {
+        return std::any_of(backends.begin(), backends.end(),
+                           [&](const auto& backend) { return (backend.load.*row.field).has_value(); });
+    };
+    if (std::none_of(rows.begin(), rows.end(), known)) return;
+    for (const Row& row : rows) {
+        if (!known(row)) continue;
+        out.metric(row.name, "gauge", row.help);
+        for (std::size_t i = 0; i < backends.size(); ++i) {
+            if (const auto& told = backends[i].load.*row.field) out.sample(labels[i], number(told->value));
+        }
+    }
+    out.metric("fairlead_engine_figure_age_seconds", "gauge", "How long ago the engine said so.");
+    for (std::size_t i = 0; i < backends.size(); ++i) {
+        for (const Row& row : rows) {
+            if (const auto& told = backends[i].load.*row.field)
+                out.sample(labels[i] + ',' + label("figure", row.figure), in_seconds(told->age));
+        }
+    }
+}
+
 void write_queue(PrometheusWriter& out, const QueueFigures& queue) {
     out.metric("fairlead_queue_length", "gauge", "Requests that wait for a place.");
     out.sample({}, queue.waiting);
@@ -168,6 +212,7 @@ std::string prometheus_text(std::span<const BackendFigures> backends, const Tota
     PrometheusWriter out;
     write_requests(out, backends, labels, with_latencies);
     write_backends(out, backends, labels);
+    write_engines(out, backends, labels);
     out.metric("fairlead_picks_total", "counter", "Backends chosen, by the strategy that was in force.");
     for (const auto& [strategy, picks] : totals.picks) out.sample(label("strategy", strategy), picks);
     out.metric("fairlead_retries_refused_total", "counter", "Further tries that the retry budget forbade.");

@@ -51,6 +51,8 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
         refused_ = TransportErrc::bad_url;
         return;
     }
+    if (transport_->options.ask_for_load && !request.headers.contains(orca_request_header))
+        request.headers.add(std::string{orca_request_header}, "TEXT");
     refused_ = write_head(request, endpoint_->origin, backend.api_key, head_);
     if (refused_) return;
     method_ = std::move(request.method);

@@ -140,6 +140,26 @@ TEST_CASE("labels are escaped, and no key is told") {
     CHECK(fairlead::prometheus_text(fleet.balancer).find("sk-secret") == std::string::npos);
 }
 
+TEST_CASE("an engine's load is shown with its age where it is known, and nowhere else") {
+    Fleet fleet;
+    fleet.balancer.add({.name = "b", .url = "http://b:1", .model_name = "m"});
+    CHECK(fairlead::prometheus_text(fleet.balancer).find("fairlead_engine") == std::string::npos);
+    fairlead::LoadReport report;
+    report.running = 12;
+    report.cache_use = 0.25;
+    report.at = fleet.now;
+    CHECK_FALSE(fleet.balancer.report_load("b", report));
+    fleet.now += (500ms);
+    CHECK(fleet.says("fairlead_engine_requests_running{backend=\"b\"} 12"));
+    CHECK(fleet.says("fairlead_engine_cache_use_ratio{backend=\"b\"} 0.25"));
+    CHECK(fleet.says("fairlead_engine_figure_age_seconds{backend=\"b\",figure=\"running\"} 0.5"));
+    const auto text = fairlead::prometheus_text(fleet.balancer);
+    CHECK(text.find("fairlead_engine_requests_waiting") == std::string::npos);
+    CHECK(text.find("fairlead_engine_requests_running{backend=\"a\"}") == std::string::npos);
+    fleet.now += (3s);  // more than three intervals
+    CHECK(fairlead::prometheus_text(fleet.balancer).find("fairlead_engine") == std::string::npos);
+}
+
 TEST_CASE("without timing there are no latencies to tell") {
     auto options = Fleet::options();
     options.timing = false;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include <fairlead/resilience/engine_metrics.hpp>
+#include <fairlead/transport/orca.hpp>
 
 namespace {
 
@@ -29,6 +30,10 @@ void check_report(const fairlead::LoadReport& report) {
 
 /// Ends the program when a promise does not hold.
 void fuzz_engine_metrics(std::string_view input) {
+    if (const auto told = fairlead::read_orca(input)) {
+        check_report(*told);
+        if (!told->says_something()) std::abort();
+    }
     const auto reading = fairlead::read_engine_metrics(input);
     check_report(reading.report);
     if (reading.problem.empty() != reading.report.says_something()) std::abort();
@@ -68,6 +73,8 @@ TEST_CASE("the reader of engines' metrics bears its seeds and what mutation make
         "vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"27895\"} 1.0\n",
         "sglang:num_running_reqs{tp_rank=\"0\"} 1e2\nsglang_num_queue_reqs 0\nsglang:token_usage NaN\n",
         "tgi_queue_size +Inf\ntgi_batch_current_size 4\n",
+        "TEXT named_metrics.kv_cache_usage_perc=0.4, named_metrics.num_requests_waiting=3",
+        "JSON {\"named_metrics\": {\"kv_cache_usage_perc\": 0.4, \"num_requests_waiting\": 3}}",
     };
     for (int round = 0; round < 20'000; ++round) {
         auto text = seeds[next() % seeds.size()];

@@ -30,6 +30,23 @@ inline constexpr std::array<Duration, 14> latency_bounds{
 /// How many requests fell into each bucket; not cumulative.
 using LatencyCounts = std::array<std::uint64_t, latency_bounds.size() + 1>;
 
+/// A figure that a backend's engine told, and how long ago.
+struct LoadFigure {
+    double value = 0.0;
+    Duration age{};
+};
+
+/// What a backend's engine said of its load (`Balancer::report_load`): unset where it said nothing, or so
+/// long ago that it counts no more. Requests of other gateways are in it, and our own.
+struct LoadFigures {
+    std::optional<LoadFigure> running{};
+    std::optional<LoadFigure> waiting{};
+    std::optional<LoadFigure> waiting_tokens{};
+    std::optional<LoadFigure> cache_use{};  ///< share, 0 to 1
+    std::optional<std::uint64_t> cache_blocks{};
+    std::optional<std::uint32_t> block_tokens{};
+};
+
 /// One backend at a moment. A plain value. `completed` and `in_flight` are of one instant; the other counts
 /// may be a request younger or older.
 struct BackendFigures {
@@ -62,6 +79,8 @@ struct BackendFigures {
     LatencyCounts response_times{};    ///< of all that ended, from choice to end; empty without `timing`
     LatencyCounts first_byte_times{};  ///< of those whose first byte was told
     Duration first_byte_sum{};         ///< of the same
+
+    LoadFigures load{};  ///< as its engine tells it
 };
 
 /// Those who wait for a place (`async_select`, `async_send`, `async_stream`). Counts since the start.

@@ -24,6 +24,7 @@
 #include <fairlead/balancer/detail/generations.hpp>
 #include <fairlead/balancer/detail/ledger.hpp>
 #include <fairlead/balancer/detail/live_backend.hpp>
+#include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
@@ -104,6 +105,8 @@ class Roster {
         if (another_server) {
             if (left_) left_(backend->id);
             backend->incarnation = ++incarnations_;
+            backend->load = {};
+            forget_load(*backend);
             forget_findings(*backend, now);
         }
         event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
@@ -299,10 +302,13 @@ class Roster {
         return members;
     }
 
-    std::vector<BackendFigures> figures() const {
+    std::vector<BackendFigures> figures(Time now) const {
         std::vector<BackendFigures> all;
         all.reserve(by_name_.size());
-        for (const auto& [name, backend] : by_name_) all.push_back(backend->figures());
+        for (const auto& [name, backend] : by_name_) {
+            all.push_back(backend->figures());
+            all.back().load = backend->load.figures(now);
+        }
         std::sort(all.begin(), all.end(),
                   [](const auto& a, const auto& b) { return a.config.name < b.config.name; });
         return all;

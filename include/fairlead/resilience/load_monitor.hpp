@@ -166,7 +166,13 @@ class LoadMonitor {
         Options options;
         options.load_interval = interval;
         options.gateways = gateways_;
-        interval_ = load_interval_of(options);
+        set_options(options, now);
+    }
+
+    /// Interval and gateways as these options have them.
+    void set_options(const Options& options, Time now) {
+        gateways_ = options.gateways;
+        if (std::exchange(interval_, load_interval_of(options)) == interval_) return;
         for (auto& [name, member] : members_) {
             if (member.queued)
                 enter_queue(member, member.schedule.changed(now, pace_of(member), false, rng_));
@@ -264,7 +270,7 @@ class LoadMonitor {
     }
 
     Duration interval_;
-    const std::uint32_t gateways_;
+    std::uint32_t gateways_;
     Rng rng_;
     const double first_phase_;
     Time origin_{};

@@ -12,7 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -26,10 +28,13 @@
 #include <fairlead/model/error.hpp>
 #include <fairlead/model/outcome.hpp>
 #include <fairlead/model/time.hpp>
+#include <fairlead/resilience/engine_metrics.hpp>
 #include <fairlead/transport/detail/completion.hpp>
 #include <fairlead/transport/detail/http_exchange.hpp>
+#include <fairlead/transport/detail/scrape.hpp>
 #include <fairlead/transport/http_message.hpp>
 #include <fairlead/transport/http_parser.hpp>
+#include <fairlead/transport/orca.hpp>
 #include <fairlead/transport/transport_error.hpp>
 
 namespace fairlead {
@@ -54,6 +59,7 @@ struct HttpTransportOptions {
     std::size_t max_response_bytes = std::size_t{64} * 1024 * 1024;
     HttpLimits limits{};  ///< of response heads
     TlsOptions tls{};
+    bool ask_for_load = false;  ///< every request asks its backend to tell its load (transport/orca.hpp)
 };
 
 /// The body of a response, to be read piece by piece. Move-only. Dropped before its end, it closes the
@@ -192,9 +198,25 @@ class HttpTransport {
                    detail::ProbeHandler<Handler>{std::move(handler), get_executor(), backend.health});
     }
 
+    /// A page of the backend, for `LoadPoller`: `void(std::error_code, HttpResponse)`.
+    /// `TransportErrc::response_too_large` beyond `max_metrics_bytes`.
+    template <class Handler>
+    void async_scrape(const BackendConfig& backend, std::string_view path, Deadline deadline,
+                      Handler handler) {
+        const auto scrape = std::make_shared<detail::Scrape<HttpBody, Handler>>(
+            std::move(handler), get_executor(), max_metrics_bytes);
+        async_open(backend, HttpRequest{"GET", std::string{path}}, deadline, scrape->step());
+    }
+
     /// What an exchange's end means. `Retry-After` of a 429 or 503 is read in seconds or as a date, which
     /// counts from the response's `Date`, without one from the system's clock.
     static Outcome outcome(std::error_code error, const HttpResponse& response);
+
+    /// What the answer's header says of its backend's load, if it does; the balancer is told by itself.
+    static std::optional<LoadReport> load(const HttpResponse& response) {
+        const auto value = response.headers.get(orca_response_header);
+        return value ? read_orca(*value) : std::nullopt;
+    }
 
     /// Connections that wait for a request now, over all backends.
     std::size_t idle_connections() const;

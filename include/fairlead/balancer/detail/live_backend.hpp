@@ -16,6 +16,7 @@
 #include <fairlead/balancer/detail/failure_watch.hpp>
 #include <fairlead/balancer/detail/histogram.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
+#include <fairlead/balancer/detail/load_notes.hpp>
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/backend_config.hpp>
@@ -93,6 +94,7 @@ struct LiveBackend : LeasedAccount {
     std::atomic<std::uint64_t> streamed{0};  // ticks that answers took after their first byte
     std::atomic<int> last_failure{-1};       // kind of the last failure in the lowest byte, status above
     std::atomic<std::uint32_t> kept_at{0};   // `Roster::draws()` when it last stayed in spite of failures
+    std::atomic<std::int64_t> load_came{0};  // when an answer last told its load; nanoseconds of the clock
     FailureWatch failure_watch;
     Histogram response_times;                      // beyond the first bound only
     Histogram first_byte_times;                    // all
@@ -113,6 +115,7 @@ struct LiveBackend : LeasedAccount {
     BackendState shown = BackendState::healthy;  // the last state told to the host
     std::uint64_t retries = 0;
     std::uint64_t ejections = 0;
+    LoadNotes load;
     mutable std::uint64_t quick = 0;  // requests within the first latency bound, as last shown
 
     bool resting() const noexcept { return (word.load(std::memory_order_relaxed) & word::resting) != 0; }

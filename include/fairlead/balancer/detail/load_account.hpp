@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include <fairlead/balancer/detail/latency.hpp>
@@ -18,6 +19,14 @@ inline void tell(Told& told, std::optional<double> value, Tick now) noexcept {
     if (!value || !std::isfinite(*value)) return;  // what is not said stays what it was, and ages
     told.value.store(static_cast<float>(std::max(0.0, *value)), std::memory_order_relaxed);
     told.tick.store(now, std::memory_order_relaxed);
+}
+
+/// Another engine stands behind the name: nothing is known of it.
+inline void forget_load(Account& account) noexcept {
+    for (Told* told :
+         {&account.others_running, &account.others_waiting, &account.others_tokens, &account.cache_use}) {
+        told->value.store(std::numeric_limits<float>::quiet_NaN(), std::memory_order_relaxed);
+    }
 }
 
 /// A prompt of so many uncached tokens had its first byte after `wait`. Both sums forget a 64th each time, so

@@ -144,6 +144,13 @@ class Operation : public std::enable_shared_from_this<Derived> {
         core_.tries().answered(answered.backend().model_name, core_.clock().now() - answered.began);
     }
 
+    /// What the answer's head says of its backend's load, where the transport can read that.
+    void note_load(Try& answered, const Response& head) {
+        if constexpr (requires { Transport::load(head); }) {
+            if (const auto report = Transport::load(head)) core_.report_load(answered.lease, *report);
+        }
+    }
+
     /// A try was cancelled together with the request: completes when no other is under way.
     void cancelled(std::size_t which) {
         core_.report(std::move(tries_[which].lease), Outcome::cancelled);

@@ -32,6 +32,7 @@ class SendOperation final
         auto& ended = this->tries_[which];
         if (this->is_cancelled_ && error) return this->cancelled(which);
         const Outcome outcome = Transport::outcome(error, std::as_const(response));
+        if (!error) this->note_load(ended, response);
         if (outcome.kind == Outcome::success) this->note_answer(ended);
         const bool is_final = this->exchange_.is_final(*ended.lease, outcome);
         remember(error, std::move(response));

@@ -36,6 +36,7 @@ class StreamOperation final
         auto& ended = this->tries_[which];
         if (this->is_cancelled_) return this->cancelled(which);
         const Outcome outcome = Transport::outcome(error, std::as_const(head));
+        if (!error) this->note_load(ended, head);
         if (outcome.kind == Outcome::success) {
             this->note_answer(ended);
             this->core_.head_came(ended.lease);
