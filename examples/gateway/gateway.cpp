@@ -31,6 +31,7 @@ std::vector<std::string> models_of(const std::vector<fairlead::BackendConfig>& b
 fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Settings& settings) {
     fairlead::HttpTransportOptions options;
     options.tls.ca_file = settings.tls_ca_file;
+    options.ask_for_load = settings.options.load_headers;
     return fairlead::HttpTransport{io, options};
 }
 
@@ -71,6 +72,7 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       authorities_{text_of(settings.tls_ca_file)},
       balancer_{settings, RelayTransport{make_transport(io, settings)}},
       health_{balancer_, io.get_executor()},
+      load_{balancer_, io.get_executor()},
       relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr},
       admin_{balancer_, health_, settings.admin_key},
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
@@ -135,7 +137,8 @@ fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const f
     const bool other_authorities = before.tls_ca_file != after.tls_ca_file || authorities != authorities_;
     // Made first: the one thing that can still fail.
     std::optional<fairlead::HttpTransport> transport;
-    if (other_authorities) transport.emplace(make_transport(io_, after));
+    if (other_authorities || before.options.load_headers != after.options.load_headers)
+        transport.emplace(make_transport(io_, after));
     auto report = fairlead::reload(balancer_, before, after);
     if (!report.applied) return report;
     if (transport) balancer_.transport().replace(std::move(*transport));
@@ -163,6 +166,7 @@ void Gateway::stop(std::function<void()> drained) {
 }
 
 void Gateway::close() {
+    load_.stop();
     health_.stop();  // its timer would keep the loop running, as would
     balancer_.cancel_mirrored();
     server_->close();

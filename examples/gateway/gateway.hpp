@@ -14,6 +14,7 @@
 #include <fairlead/control/reload.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/transport/health_checker.hpp>
+#include <fairlead/transport/load_poller.hpp>
 
 #include "gateway/dashboard.hpp"
 #include "gateway/live_settings.hpp"
@@ -60,6 +61,8 @@ class Gateway {
     GatewayBalancer& balancer() noexcept { return balancer_; }
     fairlead::HealthChecker<GatewayBalancer>& health() noexcept { return health_; }
 
+    const fairlead::LoadPoller<GatewayBalancer>& load() const noexcept { return load_; }
+
     /// From the settings in force to others, while it runs: see `fairlead::reload`. What is the gateway's own
     /// is applied too; the file of certificate authorities is read again even where its name is the same.
     /// Throws, and changes nothing, when that file cannot be used. Threads: any, one reload at a time.
@@ -89,6 +92,7 @@ class Gateway {
     std::mutex models_mutex_{};
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
+    fairlead::LoadPoller<GatewayBalancer> load_;
     RelayContext relay_context_;
     fairlead::AdminApi admin_;
     EventStreams events_{admin_};

@@ -13,6 +13,7 @@
 #include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
+#include "gateway/prompt_key.hpp"
 #include "gateway/usage_reader.hpp"
 
 namespace gateway {
@@ -51,6 +52,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         }
         const auto settings = context_.settings.get();
         if (!read_model(*original, *settings)) return;
+        find_prompt(*original);
         prepare(*original, *settings);
         request_.original = std::move(original);
         exchange_->attach(shared_from_this());
@@ -105,6 +107,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         return true;
     }
 
+    /// What lies in the backends' caches matters to one strategy; requests do not wait for it under another.
+    void find_prompt(const fairlead::HttpRequest& original) {
+        if (request_.body != RelayRequest::Body::json || !has_prompt(original.target)) return;
+        if (context_.balancer.strategy_name() != fairlead::PrefixAffinity::name) return;
+        prompt_ =
+            read_prompt(original.body.view(), model_.empty() ? request_.model.value.value_or("") : model_);
+    }
+
     void prepare(fairlead::HttpRequest& original, const fairlead::Settings& settings) {
         key_ = affinity_key(original.headers, settings.affinity_header);
         remove_hop_by_hop(original.headers);
@@ -125,7 +135,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         fairlead::Criteria criteria;
         criteria.key = key_;
         criteria.model = model_;
-        criteria.tokens = request_.original->body.size() / 4;
+        criteria.tokens = prompt_.tokens != 0 ? prompt_.tokens : request_.original->body.size() / 4;
+        criteria.prefix = prompt_.blocks;
+        criteria.owner = prompt_.owner;
         fairlead::RequestOptions options;
         if (stores_something(request_.original->method, request_.original->target)) {
             options.retry = fairlead::RequestOptions::Retry::never;
@@ -153,6 +165,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         const auto length = content_length(head.headers);
         remove_hop_by_hop(head.headers);
         head.headers.remove("Content-Length");
+        if (!request_.original->headers.contains(fairlead::orca_request_header))
+            head.headers.remove(fairlead::orca_response_header);  // it was the gateway that asked
         head.headers.set("X-Fairlead-Backend", percent_encoded(entry_.backend));
         exchange_->start(head, length);
         const auto& original = *request_.original;
@@ -218,6 +232,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     std::string model_{};
     std::string user_{};
     std::string key_{};
+    PromptKey prompt_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
     DoneMarker done_{};

@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -74,6 +76,16 @@ class RelayTransport {
     template <class Handler>
     void async_probe(const fairlead::BackendConfig& backend, fairlead::Deadline deadline, Handler&& handler) {
         http().async_probe(backend, deadline, std::forward<Handler>(handler));
+    }
+
+    template <class Handler>
+    void async_scrape(const fairlead::BackendConfig& backend, std::string_view path,
+                      fairlead::Deadline deadline, Handler&& handler) {
+        http().async_scrape(backend, path, deadline, std::forward<Handler>(handler));
+    }
+
+    static std::optional<fairlead::LoadReport> load(const fairlead::HttpResponse& response) {
+        return fairlead::HttpTransport::load(response);
     }
 
     static fairlead::Outcome outcome(std::error_code error, const fairlead::HttpResponse& response) {

@@ -38,6 +38,7 @@ void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& fi
     line.add("--fail", "how completions fail [none]", options.failure,
              {mock_llm::failure_names.begin(), mock_llm::failure_names.end()});
     line.add("--fail-ratio", "share of the completions that fail", options.failure_ratio, 0.0, 1.0);
+    line.add("--metrics", "whether there is /metrics [yes]", options.metrics, {{"yes", true}, {"no", false}});
     line.add("--engine", "whose names /metrics uses [vllm]", options.sglang,
              {{"vllm", false}, {"sglang", true}});
 }

@@ -23,6 +23,7 @@ struct Options {
     Failure failure = Failure::none;
     double failure_ratio = 1.0;  ///< of the completions that fail so
     bool sglang = false;         ///< figures under SGLang's names; else vLLM's
+    bool metrics = true;         ///< else there is no such page, as behind a proxy for the API alone
 };
 
 /// What it has seen.

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include <fairlead/transport/orca.hpp>
+
 #include "mock_llm/prompt_blocks.hpp"
 
 namespace mock_llm {
@@ -25,6 +27,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
 
     void run() {
         exchange_->attach(shared_from_this());
+        orca_ = exchange_->request().headers.get(fairlead::orca_request_header).value_or("");
         // A cut answer breaks in its middle, before the engine is done.
         const auto tokens = cut_ ? completion_.tokens / 2 + 1 : completion_.tokens;
         const auto id = service_->engine().submit(
@@ -58,7 +61,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
         if (completion_.stream) return write();
         if (!come.last) return;
         auto response = json_response(200, answer_.whole(cached_));
-        response.headers.set("X-Mock-Name", name_);
+        set_headers(response);
         if (cut_) {
             text_ = response.body.substr(0, response.body.size() / 2);
             exchange_->start(response, response.body.size());
@@ -76,7 +79,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
             head.status = 200;
             head.headers.set("Content-Type", "text/event-stream");
             head.headers.set("Cache-Control", "no-cache");
-            head.headers.set("X-Mock-Name", name_);
+            set_headers(head);
             exchange_->start(head, std::nullopt);
             started_ = true;
         }
@@ -91,6 +94,12 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
         exchange_->write(text_);
     }
 
+    void set_headers(fairlead::HttpResponse& head) const {
+        head.headers.set("X-Mock-Name", name_);
+        if (!orca_.empty())
+            head.headers.set(fairlead::orca_response_header, service_->load_header(orca_ == "JSON"));
+    }
+
     void break_off() { std::exchange(exchange_, nullptr)->abort(); }
 
     std::shared_ptr<MockLlm::Service> service_;
@@ -99,6 +108,7 @@ class Job final : public http_server::Responder, public std::enable_shared_from_
     const std::string name_;
     const Answer answer_;
     const bool cut_;
+    std::string orca_{};  // the way in which the load is asked for in the header
     Engine::Id id_ = 0;
     std::string text_{};  // the piece that is being written
     std::size_t made_ = 0;
@@ -163,7 +173,7 @@ void MockLlm::Service::handle(const std::shared_ptr<Exchange>& exchange) {
     const auto path = std::string_view{request.target}.substr(0, request.target.find('?'));
     const bool post = request.method == "POST";
     if (path == "/health") return exchange->respond(json_response(200, R"({"status":"ok"})"));
-    if (path == "/metrics") {
+    if (path == "/metrics" && options_.metrics) {
         auto response = json_response(200, metrics());
         response.headers.set("Content-Type", "text/plain; version=0.0.4");
         return exchange->respond(std::move(response));
@@ -210,6 +220,18 @@ Prompt MockLlm::Service::prompt_of(const Completion& completion) const {
     // What engines key their caches on beside the text: the model (or adapter) and the salt.
     const auto seed = hash(completion.salt, hash(completion.model + '\n'));
     return {block_hashes(completion.prompt, options_.speed.block_tokens, seed), prompt_tokens(completion)};
+}
+
+std::string MockLlm::Service::load_header(bool as_json) {
+    const auto figures = engine_->figures();
+    const auto use = std::to_string(figures.cache_use);
+    const auto waiting = std::to_string(figures.waiting);
+    if (as_json) {
+        return R"(JSON {"named_metrics": {"kv_cache_usage_perc": )" + use + R"(, "num_requests_waiting": )" +
+               waiting + "}}";
+    }
+    return "TEXT named_metrics.kv_cache_usage_perc=" + use +
+           ", named_metrics.num_requests_waiting=" + waiting;
 }
 
 std::string MockLlm::Service::metrics() {

@@ -25,6 +25,8 @@ class MockLlm::Service : public std::enable_shared_from_this<MockLlm::Service> {
     Counters counters() const;
 
     Engine& engine() { return *engine_; }
+    /// The engine's load as vLLM writes it into a header.
+    std::string load_header(bool as_json);
     Prompt prompt_of(const Completion& completion) const;
     const asio::strand<asio::any_io_executor>& strand() const { return strand_; }
 

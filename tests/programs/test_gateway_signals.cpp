@@ -1,0 +1,119 @@
+// The engines' own load through the gateway, over real sockets: who tells it, who does not, who leaves.
+#include <chrono>
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "mock_llm/mock_llm.hpp"
+#include "programs/world.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using test::body_of;
+using test::chat;
+using test::hello;
+using test::hello_stream;
+using test::post;
+using test::World;
+
+mock_llm::Options engine(const std::string& name, bool metrics = true) {
+    mock_llm::Options options;
+    options.name = name;
+    options.model = "m";
+    options.metrics = metrics;
+    options.speed.cache_blocks = 100;
+    return options;
+}
+
+fairlead::LoadFigures load_of(World& world, const std::string& name) {
+    for (auto& backend : world.gateway().balancer().snapshot()) {
+        if (backend.config.name == name) return backend.load;
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("an engine behind a proxy without metrics is balanced as the others are") {
+    World world;
+    world.settings.strategy = GENERATE("least_tokens", "prefix_affinity");
+    world.settings.options.load_monitor = true;
+    world.settings.options.load_interval = 250ms;
+    world.backend(engine("open"));
+    auto sglang = engine("sglang");
+    sglang.sglang = true;
+    world.backend(sglang);
+    auto& closed = world.backend(engine("closed", false));
+    world.start();
+    REQUIRE(world.eventually(
+        [&] { return load_of(world, "open").running && load_of(world, "sglang").waiting_tokens; }));
+    CHECK(load_of(world, "open").cache_blocks == 100U);
+    CHECK(load_of(world, "open").running->value == 0);
+    CHECK_FALSE(load_of(world, "closed").running);
+
+    std::map<std::string, int> served;
+    auto client = world.connect();
+    for (int i = 0; i < 90; ++i) {
+        const auto body = R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":"number )" +
+                          std::to_string(i) + "\"}]}";
+        const auto response = client.send(post(chat, body)).read_response();
+        const auto at = response.find("X-Mock-Name: ") + 13;
+        ++served[response.substr(at, response.find('\r', at) - at)];
+    }
+    // Idle backends are drawn from at random: of 90, 30 each with a standard deviation of 4.5; four of them.
+    for (const std::string name : {"open", "sglang", "closed"}) {
+        INFO(name);
+        CHECK((served[name] >= 12 && served[name] <= 48));
+    }
+    CHECK(closed.counters().finished == static_cast<std::uint64_t>(served["closed"]));
+    CHECK(world.gateway().load().standing("closed")->problem == "HTTP status 404");
+
+    const auto metrics = body_of(world.ask(test::get("/metrics")));
+    CHECK(metrics.find("fairlead_engine_requests_running{backend=\"open\"} 0\n") != std::string::npos);
+    CHECK(metrics.find("fairlead_engine_requests_running{backend=\"closed\"}") == std::string::npos);
+}
+
+TEST_CASE("an answer's header tells the load, when it is asked for, and the client sees none of it") {
+    World world;
+    world.settings.options.load_headers = true;
+    world.backend(engine("a"));
+    world.start();
+    const auto answer = world.ask(post(chat, hello));
+    CHECK(test::status_of(answer) == 200);
+    CHECK(answer.find("endpoint-load-metrics") == std::string::npos);
+    REQUIRE(load_of(world, "a").waiting);
+    CHECK(load_of(world, "a").waiting->value == 0);
+    // Who asks by himself gets what he asked for.
+    auto own = post(chat, hello);
+    own.insert(own.find("\r\n") + 2, "endpoint-load-metrics-format: JSON\r\n");
+    CHECK(world.ask(own).find("endpoint-load-metrics: JSON {") != std::string::npos);
+}
+
+TEST_CASE("when a client leaves its engine is free again at once, and every account is 0") {
+    World world;
+    auto options = engine("endless");
+    options.speed.tokens_per_second = 1e-6;
+    auto& backend = world.backend(options);
+    world.start();
+    const bool streams = GENERATE(false, true);
+    auto client = world.connect();
+    client.send(post(chat, streams ? hello_stream : hello));
+    if (streams) client.read_until("\n\n");
+    REQUIRE(world.eventually([&] { return backend.requests() == 1 && world.in_flight() == 1; }));
+    CHECK(world.gateway().balancer().snapshot().front().tokens_in_flight + (streams ? 1U : 0U) > 0);
+    const auto left = std::chrono::steady_clock::now();
+    client.close();
+    CHECK(world.eventually([&] { return backend.counters().cancelled == 1; }));
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - left;
+    WARN("the engine saw its connection close " << took.count() << " ms after the client left "
+                                                << (streams ? "in mid-stream" : "before the first byte"));
+    CHECK(world.eventually([&] { return world.in_flight() == 0; }));
+    const auto figures = world.gateway().balancer().snapshot().front();
+    CHECK(figures.tokens_in_flight == 0);
+    CHECK(figures.waiting_tokens == 0);
+    CHECK(figures.decoding == 0);
+    CHECK(figures.failed == 0);
+}
