@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 15> known_backend_fields{"name",
+constexpr std::array<std::string_view, 16> known_backend_fields{"name",
                                                                 "url",
                                                                 "model_name",
                                                                 "api_key",
@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 15> known_backend_fields{"name",
                                                                 "idle_timeout",
                                                                 "total_timeout",
                                                                 "health",
+                                                                "cache_blocks",
                                                                 "mirror"};
 constexpr std::array<std::string_view, 4> known_health_fields{"path", "interval", "expected_status",
                                                               "body_contains"};
@@ -129,6 +130,7 @@ ReadBackend read_backend(const Json& value, const std::string& where, Problems& 
     object.read("total_timeout", config.total_timeout, backend_time);
     if (object.written("health"))
         config.health = read_health(value["health"], object.path("health"), problems);
+    object.read("cache_blocks", config.cache_blocks, Range{.low = 0, .high = 1e9});
     object.read("mirror", config.mirror);
     object.refuse_unknown(known_backend_fields);
     return backend;

@@ -58,6 +58,7 @@ bool take_over(BackendConfig& running, const BackendConfig& before, const Backen
     each(&BackendConfig::idle_timeout);
     each(&BackendConfig::total_timeout);
     each(&BackendConfig::health);
+    each(&BackendConfig::cache_blocks);
     each(&BackendConfig::mirror);
     return changed;
 }

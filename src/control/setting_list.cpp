@@ -116,6 +116,17 @@ constexpr SettingRow setting_rows[] = {
     {"load_headers", false, "", "whether answers are asked to tell the load in their headers (ORCA)",
      "是否要求响应头中给出负载（ORCA）"},
 
+    {"prefix_block_tokens", false, "tokens", "prefix_affinity: tokens to a block of a prompt's prefix",
+     "prefix_affinity：提示前缀每块的 token 数"},
+    {"prefix_cache_blocks", false, "blocks",
+     "prefix_affinity: blocks of the cache of a backend that does not say",
+     "prefix_affinity：后端未说明时其缓存的块数"},
+    {"prefix_memory", false, "bytes", "prefix_affinity: memory of all that is remembered at most",
+     "prefix_affinity：记录所用内存的上限", true},
+    {"prefix_learned_speed", false, "",
+     "prefix_affinity: whether the speed of each backend is learned, for unlike hardware",
+     "prefix_affinity：是否学习各后端的速度（硬件不同时）"},
+
     {"panic_threshold", false, "share",
      "unhealthy backends serve too when fewer are healthy; 0: when none is",
      "健康比例低于该值时不健康的也参与；0：仅当全不健康"},

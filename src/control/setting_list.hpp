@@ -37,6 +37,7 @@ void visit_settings(S& settings, Visitor&& visit) {
     visit("load_monitor", settings.options.load_monitor);
     visit("load_path", settings.options.load_path);
     visit("load_headers", settings.options.load_headers);
+    visit("prefix_learned_speed", settings.options.prefix_learned_speed);
     visit("timing", settings.options.timing);
     visit("latency_to", settings.options.latency_to);
     visit("seed", settings.options.seed);

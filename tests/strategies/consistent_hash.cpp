@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace {
 
@@ -216,6 +217,27 @@ TEST_CASE("with 2^17 and 2^18 slots a pick is the owner of the key's slot") {
             REQUIRE(picks({.key = key}) == owners[detail::stable_hash(key) >> (64 - bits)]);
         }
     }
+}
+
+TEST_CASE("without a key the leading blocks of the prefix are the key, and never the first alone") {
+    const std::vector<std::uint32_t> weights(8, 1);
+    const Candidates candidates{weights};
+    Picks<ConsistentHash> picks{candidates};
+    const auto blocks = [](std::uint64_t talk, std::size_t size, std::size_t shared) {
+        std::vector<std::uint64_t> hashes(size);
+        for (std::size_t i = 0; i < size; ++i) hashes[i] = i < shared ? i : talk * 1000 + i;
+        return hashes;
+    };
+    std::set<std::size_t> chosen;
+    for (std::uint64_t talk = 1; talk <= 100; ++talk) {
+        const auto prompt = blocks(talk, 200, 32);  // a common system prompt of half the key
+        const auto longer = blocks(talk, 300, 32);
+        const std::size_t owner = picks({.prefix = prompt});
+        CHECK(picks({.prefix = longer}) == owner);
+        CHECK(picks({.key = "k", .prefix = prompt}) == picks({.key = "k"}));
+        chosen.insert(owner);
+    }
+    CHECK(chosen.size() == 8);  // 100 over 8: one left out has a probability of 1e-5, and the keys are fixed
 }
 
 }  // namespace

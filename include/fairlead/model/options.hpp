@@ -78,6 +78,12 @@ struct Options {
     std::string load_path = "/metrics";                ///< behind the backend's base URL
     bool load_headers = false;  ///< ask for the load in the headers of every answer (ORCA)
 
+    // --- what prefix_affinity remembers ------------------------------------------------------------------
+    std::uint32_t prefix_block_tokens = 16;      ///< tokens to a block of `Criteria::prefix`, 1 to 65,536
+    std::uint64_t prefix_cache_blocks = 31'250;  ///< of a backend that does not say; 500,000 tokens
+    std::size_t prefix_memory = std::size_t{128} * 1024 * 1024;  ///< bytes of all beliefs at most
+    bool prefix_learned_speed = false;  ///< unlike hardware: costs divided by the speed seen of each
+
     // --- who is eligible ---------------------------------------------------------------------------------
     double panic_threshold =
         0.0;  ///< share of healthy below which the unhealthy serve too; 0: only when none is

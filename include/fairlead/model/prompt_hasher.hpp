@@ -162,7 +162,7 @@ class PieceHash {
 /// first stands on the set-up too. How a text is cut into pieces makes no difference; where a message begins
 /// does. Only whole blocks count, as in an engine's cache, and only as many as the buffer holds.
 ///
-/// The same on every machine, build and version. Allocates nothing. Threads: one at a time. Cost: some 10
+/// The same on every machine, build and version. Allocates nothing. Threads: one at a time. Cost: some 5
 /// GB/s. The hash is fast and not made against an adversary: whoever forges one steers where a request goes,
 /// and finds nothing in a cache that the engine does not find equal.
 class PromptHasher {

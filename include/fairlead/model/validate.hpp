@@ -117,6 +117,10 @@ constexpr void visit_ranges(O& o, Visitor&& visit) {
 
     visit("load_interval", o.load_interval, Range{.low = 0.25, .high = 10});
 
+    visit("prefix_block_tokens", o.prefix_block_tokens, Range{.low = 1, .high = 65'536});
+    visit("prefix_cache_blocks", o.prefix_cache_blocks, Range{.low = 1, .high = 1e9});
+    visit("prefix_memory", o.prefix_memory, count);
+
     visit("panic_threshold", o.panic_threshold, share);
     visit("overprovisioning", o.overprovisioning, Range{.low = 1, .or_zero = true});
     visit("subset_limit", o.subset_limit, Range{.low = 1, .high = max_subset_limit});

@@ -20,7 +20,9 @@ namespace fairlead {
 /// share of the keys moves. Weighted rendezvous hashing (Thaler and Ravishankar 1998) at the cost of a table.
 ///
 /// Health and load never rebuild the table. When a key's owner cannot serve, the key is hashed again with the
-/// attempt's number: its own order of preference, spread over all others. Without a key: a choice by weight.
+/// attempt's number: its own order of preference, spread over all others. Without a key: by the
+/// leading blocks of `Criteria::prefix`, the stateless alternative to `PrefixAffinity` (with `bounded_load`);
+/// without these too, a choice by weight.
 ///
 /// When: caches on the backends are worth more than even load. When not: few keys, or one hot key; see
 /// `bounded_load`. A weight of 1 beside 65,535 may own no slot at all. Cost: hashing the key and one load.
@@ -36,6 +38,10 @@ struct ConsistentHash {
     /// Zadimoghaddam 2018). A pick then reads every candidate.
     double bounded_load = 0;
 
+    /// Where there is no key but a prefix: so many of its leading blocks (or all) are the key. Never the
+    /// first alone, which a fleet's common system prompt makes the same for everyone: 64 are 1,024 tokens.
+    unsigned leading_blocks = 64;
+
     static constexpr Needs needs() noexcept { return {.all_members = true, .preference = true}; }
 
     using Table = detail::SlotTable;
@@ -45,13 +51,21 @@ struct ConsistentHash {
     }
 
     std::size_t pick(const Table& table, std::span<const Candidate> candidates, Pick& pick) const noexcept {
-        const std::uint64_t hash =
-            pick.criteria.key.empty() ? pick.rng() : detail::stable_hash(pick.criteria.key);
+        const std::uint64_t hash = hash_of(pick);
         if (bounded_load > 0) return within_bound(table, candidates, pick, hash);
         return table.owner(nth(hash, pick.attempt));
     }
 
   private:
+    std::uint64_t hash_of(const Pick& pick) const noexcept {
+        const Criteria& criteria = pick.criteria;
+        if (!criteria.key.empty()) return detail::stable_hash(criteria.key);
+        if (criteria.prefix.empty()) return pick.rng();
+        // Chained, so the last of them stands for all.
+        const std::size_t last = std::min<std::size_t>(criteria.prefix.size(), std::max(1U, leading_blocks));
+        return Rng::mix(criteria.prefix[last - 1]);
+    }
+
     /// Of a key's order of preference, before the least loaded is taken. With c = 1.25 at most 1 / c of all
     /// weight can be at its bound, and 0.8^16 is 3 %.
     static constexpr std::uint32_t most_attempts = 16;

@@ -35,15 +35,15 @@ namespace fairlead {
 /// When: language models with a prefix cache (vLLM, SGLang, ...) and requests that share beginnings. When
 /// not: no such cache, or no hashes to give. Cost: for 64 backends and 256 blocks about 2 us to choose, 4
 /// more to note where it went; O(backends + blocks held). Memory: 40 bytes a block of all caches together, at
-/// most `memory`; a backend that finds it used up is chosen by load alone.
+/// most `Options::prefix_memory`; a backend that finds it used up is chosen by load alone.
 struct PrefixAffinity {
     static constexpr std::string_view name = "prefix_affinity";
 
-    std::uint32_t block_tokens = 16;                      ///< tokens to a hash of `Criteria::prefix`, >= 1
-    std::size_t cache_blocks = 31'250;                    ///< of a backend that does not say: 500,000 tokens
-    std::size_t memory = std::size_t{128} * 1024 * 1024;  ///< bytes of all beliefs together, at most
-    bool learned_speed =
-        false;  ///< divide by the speed of prefill, seen from first bytes: for unlike hardware
+    // 0, or false: as `Options::prefix_...` say.
+    std::uint32_t block_tokens = 0;  ///< tokens to a hash of `Criteria::prefix`
+    std::size_t cache_blocks = 0;    ///< of a backend that does not say
+    std::size_t memory = 0;          ///< bytes of all that is remembered, at most
+    bool learned_speed = false;      ///< divide by the speed of prefill seen: for unlike hardware
 
     using State = detail::AffinityState;
     using Terms = detail::AffinityTerms;
@@ -75,13 +75,14 @@ struct PrefixAffinity {
         state.joined(candidate, members, cache_blocks, memory);
     }
     void told(State& state, BackendId id, const LoadReport& report) const {
-        state.told(id, report, block_tokens);
+        state.told(id, report, block_tokens_of(&state));
     }
     std::uint64_t picked(State& state, BackendId id, const Criteria& criteria) const noexcept {
-        const auto* cache = state.cache();
-        const std::uint64_t held = cache == nullptr ? 0 : state.cache()->note(id, criteria.prefix);
-        const std::uint64_t tokens = tokens_of(criteria);
-        const std::uint64_t uncached = tokens - std::min(tokens - 1, held * block_tokens);
+        auto* cache = state.cache();
+        const std::uint64_t held = cache == nullptr ? 0 : cache->note(id, criteria.prefix);
+        const std::uint32_t block = block_tokens_of(&state);
+        const std::uint64_t tokens = tokens_of(criteria, block);
+        const std::uint64_t uncached = tokens - std::min(tokens - 1, held * block);
         state.note_request(static_cast<float>(uncached));
         return uncached;
     }
@@ -92,9 +93,14 @@ struct PrefixAffinity {
 
   private:
     /// At least one: where nothing is known of prompts, requests are counted.
-    std::uint64_t tokens_of(const Criteria& criteria) const noexcept {
+    static std::uint64_t tokens_of(const Criteria& criteria, std::uint32_t block) noexcept {
         return std::max<std::uint64_t>(
-            {criteria.tokens, criteria.tokens == 0 ? criteria.prefix.size() * block_tokens : 0, 1});
+            {criteria.tokens, criteria.tokens == 0 ? criteria.prefix.size() * block : 0, 1});
+    }
+
+    std::uint32_t block_tokens_of(const State* state) const noexcept {
+        if (block_tokens != 0) return block_tokens;
+        return state == nullptr ? Options{}.prefix_block_tokens : state->block_tokens();
     }
 
     static bool is_excluded(const Candidate& candidate, const Criteria& criteria) noexcept {
@@ -105,11 +111,13 @@ struct PrefixAffinity {
     detail::AffinityRequest request_of(const Table& table, std::span<const Candidate> candidates,
                                        const Criteria& criteria, Time now) const noexcept {
         detail::AffinityRequest request;
-        request.tokens = static_cast<float>(tokens_of(criteria));
+        const State* state = table.state();
+        request.block_tokens = static_cast<float>(block_tokens_of(state));
+        request.tokens = static_cast<float>(tokens_of(criteria, block_tokens_of(state)));
         request.now = now;
-        request.learned_speed = learned_speed;
-        if (learned_speed) request.speed = detail::PoolSpeed{candidates};
-        if (const State* state = table.state()) {
+        request.learned_speed = learned_speed || (state != nullptr && state->learned_speed());
+        if (request.learned_speed) request.speed = detail::PoolSpeed{candidates};
+        if (state != nullptr) {
             request.mean_request = std::max(1.0F, state->mean_request());
             if (state->was_told()) request.told = detail::ToldLoad{candidates, now};
         }
@@ -127,16 +135,14 @@ struct PrefixAffinity {
             std::uint32_t most = 0;
             each_held(table, criteria, [&](std::size_t, std::uint32_t held) { most = std::max(most, held); });
             const float share = request.told.tokens.is_known() ? 0.4F : 0.2F;
-            owners_share = share * std::max(0.0F, request.tokens - tokens_in(most));
+            owners_share =
+                share * std::max(0.0F, request.tokens - static_cast<float>(most) * request.block_tokens);
         }
         each_held(table, criteria, [&](std::size_t i, std::uint32_t held) {
-            const float cached = tokens_in(held) + (i == owner ? owners_share : 0);
+            const float cached =
+                static_cast<float>(held) * request.block_tokens + (i == owner ? owners_share : 0);
             visit(i, request.terms(candidates[i], cached));
         });
-    }
-
-    float tokens_in(std::uint32_t blocks) const noexcept {
-        return static_cast<float>(blocks) * static_cast<float>(block_tokens);
     }
 
     template <class Visit>

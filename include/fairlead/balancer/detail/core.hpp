@@ -449,12 +449,12 @@ class Core final : public LeaseOwner, public Selection<Core<S, Clock>, S, Clock>
     /// Called with the roster's mutex.
     void publish(Time now) {
         auto members = roster_.members();
+        if constexpr (requires { learned_.set_options(*options_); }) learned_.set_options(*options_);
         if constexpr (requires(const Candidate& member) {
                           strategy_.joined(learned_, member, std::size_t{1});
                       }) {
             for (const auto& member : members) strategy_.joined(learned_, member.candidate, members.size());
         }
-        if constexpr (requires { learned_.set_options(*options_); }) learned_.set_options(*options_);
         const auto previous = publication_.current();
         if (balances_nothing() && members.size() == 1)
             members.front().candidate = CandidateAccess::without_limit(members.front().candidate);

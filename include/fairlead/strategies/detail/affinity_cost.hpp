@@ -90,7 +90,8 @@ class PoolSpeed {
 
 /// What all candidates' terms have in common for one request.
 struct AffinityRequest {
-    float tokens = 0;        ///< of the prompt
+    float tokens = 0;  ///< of the prompt
+    float block_tokens = 16;
     float mean_request = 0;  ///< uncached tokens of our requests on average
     bool learned_speed = false;
     Time now{};

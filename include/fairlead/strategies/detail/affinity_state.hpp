@@ -24,13 +24,20 @@ namespace fairlead::detail {
 /// backend takes part. Threads: as `Learns` says.
 class AffinityState {
   public:
-    explicit AffinityState(const Options& options) noexcept : gateways_{options.gateways} {}
+    explicit AffinityState(const Options& options) noexcept { set_options(options); }
 
-    /// Relaxed: a stale value is that of a moment ago.
-    std::uint32_t gateways() const noexcept { return gateways_.load(std::memory_order_relaxed); }
+    /// Any time. Relaxed: a choice between two of them is one of a moment ago.
     void set_options(const Options& options) noexcept {
         gateways_.store(options.gateways, std::memory_order_relaxed);
+        block_tokens_.store(options.prefix_block_tokens, std::memory_order_relaxed);
+        learned_speed_.store(options.prefix_learned_speed, std::memory_order_relaxed);
+        cache_blocks_.store(options.prefix_cache_blocks, std::memory_order_relaxed);
+        memory_.store(options.prefix_memory, std::memory_order_relaxed);
     }
+
+    std::uint32_t gateways() const noexcept { return gateways_.load(std::memory_order_relaxed); }
+    std::uint32_t block_tokens() const noexcept { return block_tokens_.load(std::memory_order_relaxed); }
+    bool learned_speed() const noexcept { return learned_speed_.load(std::memory_order_relaxed); }
 
     /// nullptr before the first backend.
     BlockCache* cache() const noexcept { return cache_.load(std::memory_order_acquire); }
@@ -46,9 +53,11 @@ class AffinityState {
     bool was_told() const noexcept { return was_told_.load(std::memory_order_relaxed); }
 
     /// `candidate` takes part with `blocks`, unless it is configured or was told otherwise. `members` share
-    /// the memory. Throws std::bad_alloc.
+    /// `memory`. 0: as the options say. Throws std::bad_alloc.
     void joined(const Candidate& candidate, std::size_t members, std::size_t blocks, std::size_t memory) {
+        if (blocks == 0) blocks = cache_blocks_.load(std::memory_order_relaxed);
         if (!owned_) {
+            if (memory == 0) memory = memory_.load(std::memory_order_relaxed);
             owned_ = std::make_unique<BlockCache>(memory);
             cache_.store(owned_.get(), std::memory_order_release);  // pairs with `cache`
         }
@@ -112,7 +121,11 @@ class AffinityState {
         return known_[id];
     }
 
-    std::atomic<std::uint32_t> gateways_;
+    std::atomic<std::uint32_t> gateways_{1};
+    std::atomic<std::uint32_t> block_tokens_{16};
+    std::atomic<bool> learned_speed_{false};
+    std::atomic<std::size_t> cache_blocks_{0};
+    std::atomic<std::size_t> memory_{0};
     std::atomic<BlockCache*> cache_{nullptr};
     std::atomic<float> mean_request_{0.0F};
     std::atomic<bool> was_told_{false};

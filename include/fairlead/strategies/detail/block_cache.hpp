@@ -151,7 +151,11 @@ class BlockCache {
     void answered(BackendId id) noexcept {
         Column* column = find_column(id);
         if (column == nullptr || !is_doubted(id)) return;
-        if (column->unreachable.exchange(0, std::memory_order_relaxed) >= 2) forget(id);
+        Ring* ring = column->ring.load(std::memory_order_acquire);
+        if (column->unreachable.exchange(0, std::memory_order_relaxed) >= 2 && ring != nullptr) {
+            // Here only the present ring: those left behind are the writers'.
+            for (std::uint32_t i = 0; i < ring->size; ++i) drop(*ring, i, id);
+        }
         find_group(id / group_size)->doubted.fetch_and(~bit_of(id), std::memory_order_relaxed);
     }
 
@@ -205,7 +209,6 @@ class BlockCache {
     static constexpr std::uint32_t least_lines = 1024;  // 64 KiB
     static constexpr std::uint32_t most_probes = 32;    // lines: at a load of a half none goes as far
     static constexpr std::uint32_t short_ring = 4096;   // longer ones take 100 us to go round at least
-    static constexpr int second_chances = 8;            // blocks in use that one insertion passes by
 
     static constexpr std::size_t slots = 4;
     struct alignas(64) Line {
@@ -433,9 +436,10 @@ class BlockCache {
         std::uint64_t* slot = &hand.step();
         std::uint64_t old = load(*slot);
         Place place;
-        for (int passed = 0; old != 0; ++passed) {
+        // Each that is passed was used since: so on average no more are passed than were used.
+        for (std::uint32_t passed = 0; old != 0; ++passed) {
             place = find(old, lines, bit);
-            if (passed == second_chances || !place || !is_used(place, bit)) break;
+            if (passed == hand.limit || !place || !is_used(place, bit)) break;
             unuse(place, bit);
             slot = &hand.step();
             old = load(*slot);
