@@ -118,13 +118,18 @@ TEST_CASE("a failure of 15 s seen by 16 balancers: so it is for each of them") {
     });
 }
 
-TEST_CASE("response_time: 16 balancers give a backend that failed its share back, more slowly than one") {
-    // Each sends it 1.25 requests a second and has, at half load, mostly nothing in flight anywhere: whoever
-    // looks slower at all is passed over, and only time tells them otherwise. 20 requests take 16 s, which is
-    // tau here; evidence of 20 completions is outweighed by the pool's mean after five of them.
-    const auto result = simulate<ResponseTime>(failure_of_15_s(240, 16));
-    CHECK(result.lost == 0);
-    CHECK(of_fair(result, 180, 240) >= nearly_fair);
+TEST_CASE("response_time: 16 balancers give one that failed 0.9 of its share back in the third tau") {
+    // tau is 16 s: what 20 requests of each balancer take, at 1.25 a second to each backend. Who has how much
+    // differs from one run to the next, since each of the 16 tries it at a time of its own: mean of 20.
+    double sum = 0;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        auto scenario = failure_of_15_s(83, 16);
+        scenario.seed = seed;
+        const auto result = simulate<ResponseTime>(scenario);
+        CHECK(result.lost == 0);
+        sum += of_fair(result, 35 + 32, 35 + 48);
+    }
+    CHECK(sum / 20 >= 0.9);
 }
 
 TEST_CASE("one that answers nothing any more: no request is lost, and it is tried less and less") {

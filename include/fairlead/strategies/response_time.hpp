@@ -16,8 +16,9 @@ namespace fairlead {
 ///
 /// Slowness comes from Little's law (in flight, integrated over time, per completion), so a stall is seen
 /// before its slow answer arrives. Differences below 10 % are noise and ignored; evidence fades towards the
-/// pool's mean, so a backend that was slow once is tried again. Latency runs to the first byte
-/// (`Options::latency_to`).
+/// pool's mean, and goes once in tau where a backend got less than half of the others' requests: one that
+/// was slow is tried again, and has 0.9 of its share in the third tau after it recovered, however many
+/// balancers share the fleet. Latency runs to the first byte (`Options::latency_to`).
 ///
 /// When: backends of unlike or changing speed. When not: where fast answers are wrong answers; failures count
 /// as in flight for a while, but a backend that answers 200 with rubbish looks fast. Cost: as
