@@ -172,6 +172,7 @@ TEST_CASE("every option that is a setting is taken over or named, and none is fo
     other.load_monitor = true;
     other.load_path = "/load";
     other.load_headers = true;
+    other.prefix_learned_speed = true;
     other.seed = 7;
     detail::visit_ranges(other, [](std::string_view, auto& field, const auto&) {
         using Field = std::remove_reference_t<decltype(field)>;
@@ -201,8 +202,9 @@ TEST_CASE("every option that is a setting is taken over or named, and none is fo
                                  }));
     // All of the list from `retry_on` on, and the guide's three before it.
     CHECK(report.settings.size() + report.at_next_start.size() == options + 3);
-    CHECK(report.at_next_start == std::vector<std::string>{"timing", "seed"});
+    CHECK(report.at_next_start == std::vector<std::string>{"prefix_memory", "timing", "seed"});
     Options expected = running.after.options;
+    expected.prefix_memory = Options{}.prefix_memory;
     expected.timing = Options{}.timing;
     expected.seed = 1;
     CHECK(running.balancer->options() == expected);
