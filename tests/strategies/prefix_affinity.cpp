@@ -281,7 +281,7 @@ TEST_CASE("explain gives every term for every candidate") {
     for (const auto& term : terms) {
         CHECK(term.cached == (term.name == home ? 1600 : 0));
         CHECK(term.uncached == 2000 - term.cached);
-        CHECK(term.cost == 3 * term.uncached);
+        CHECK(term.cost == 5 * term.uncached);
         CHECK(term.can_take);
     }
     CHECK(terms.front().name == home);  // the least cost first
@@ -316,9 +316,10 @@ TEST_CASE("speed is learned where it is asked for: a backend of half the speed g
     for (int i = 0; i < 30; ++i) round(learning);
     std::map<std::string, int> count;
     for (int i = 0; i < 10; ++i) round(count);
-    // Fair by speed: 400 / 3.5 = 114 each, and 57 for b0.
+    // Fair by speed: 400 / 3.5 = 114 each, and 57 for b0. But a request's own work weighs five times, and on
+    // b0 twice that: of 40 in a round 3.6 go there when the costs are equal, 36 of 400.
     CHECK(count["b0"] < 80);
-    CHECK(count["b0"] > 40);
+    CHECK(count["b0"] > 30);
 }
 
 TEST_CASE("more than 64 backends, and a subset of them, each keep their own") {

@@ -20,7 +20,7 @@ namespace fairlead {
 /// The least expected time to the first token, in tokens of work, exact over all candidates; at random among
 /// those within 2 % of the least:
 ///
-///     (3 uncached + waiting + 256 decoding + pressure) / weight
+///     (5 uncached + waiting + 256 decoding + pressure) / weight
 ///
 /// *uncached*: the prompt's tokens less the longest beginning of `Criteria::prefix` that the backend is
 /// believed to hold, because such a prompt went there; *waiting*: uncached tokens of the requests there that
