@@ -4,8 +4,8 @@
 #
 #     tests/run-tests.sh                 # all; a quarter of an hour on two cores
 #     tests/run-tests.sh --quick         # g++ without sanitizers
-#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package bench format; may be given more than once
-#                                      # (clang, without sanitizers, only so: what it compiles asan compiles too)
+#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package bench format fuzz soak; may be given more than once
+#                                      # (only so: clang, of which asan compiles the same, and the long fuzz and soak)
 #
 # Builds in build/tests-NAME, with what each step said in build/tests-NAME.log.
 set -euo pipefail
@@ -121,6 +121,22 @@ for name in "${wanted[@]}"; do
         clang) configuration clang "$clangxx" "$clang" "-O0 -g1" "" ;;
         asan) configuration asan "$clangxx" "$clang" "-O0 -g1" address,undefined ;;
         tsan) configuration tsan "$clangxx" "$clang" "-O0 -g1" thread ;;
+        fuzz)
+            say "fuzz: each target over its kept inputs, then 20 s for others"
+            tests/fuzz/run.sh 20 >build/tests-fuzz.log 2>&1 || {
+                tail -n 60 build/tests-fuzz.log
+                fail "a fuzz target"
+            }
+            grep -h ' inputs kept' build/tests-fuzz.log
+            programs_run=$((programs_run + 1))
+            ;;
+        soak)
+            say "soak: the gateway for half a minute, while all around it changes"
+            programs=()
+            if [ -x build/tests-gcc/bin/fairlead-gateway ]; then programs=(--bin build/tests-gcc/bin); fi
+            tests/soak.sh 0.5 "${programs[@]}" || fail "the soak"
+            programs_run=$((programs_run + 1))
+            ;;
         package)
             say "package: installed, found, linked and run as a user would"
             tests/consumer/run.sh || fail "the installed package"

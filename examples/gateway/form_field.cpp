@@ -115,6 +115,7 @@ class FormReader {
             return std::move(result_);
         }
         position_ = first.size();
+        result_.field.comma = !rest().starts_with("--");
         while (!at_end() && part()) {
         }
         return std::move(result_);
@@ -236,8 +237,9 @@ std::string with_form_model(std::string_view body, const ModelField& field, std:
     if (field.value) {
         result.append(name);
     } else {
-        // The first line is the boundary.
-        result.append(body.substr(0, body.find("\r\n")));
+        // The first line is the boundary; of a form without parts it is the last one, too, and says so.
+        const auto line = body.substr(0, body.find("\r\n"));
+        result.append(line.substr(0, line.size() - (field.comma ? 0 : 2)));
         result.append("\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n")
             .append(name)
             .append("\r\n");

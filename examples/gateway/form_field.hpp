@@ -17,8 +17,8 @@ namespace gateway {
 /// `Content-Disposition`, heads over 8 KiB, a second "model", one that is a file, is encoded, is empty or
 /// holds control characters are problems. What other fields hold is not looked at.
 ///
-/// In the result's `field` an absent model has its place at the first boundary. O(body), allocates for names
-/// and values of heads alone. Any thread.
+/// In the result's `field` an absent model has its place at the first boundary, and `comma` says whether a
+/// part follows it. O(body), allocates for names and values of heads alone. Any thread.
 ModelScan find_form_model(std::string_view content_type, std::string_view body);
 
 /// The form with its model replaced by `name`, or with the field put first where it was absent. Every other

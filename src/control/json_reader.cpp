@@ -63,6 +63,14 @@ class JsonBuilder {
         return false;
     }
 
+    /// Whether all of the text was read: to the parser a NUL is its end, whatever follows.
+    bool is_whole() {
+        const std::size_t nul = text_.find('\0');
+        if (nul == std::string_view::npos) return true;
+        problems_.push_back({{}, position_of(text_, nul), true, unexpected(nul)});
+        return false;
+    }
+
   private:
     struct Level {
         Json* container;
@@ -145,7 +153,7 @@ std::optional<Json> parse_json(std::string_view text, Language language, std::ve
     if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
     const std::size_t before = problems.size();
     JsonBuilder builder{text, language, problems};
-    const bool whole = Json::sax_parse(text.begin(), text.end(), &builder);
+    const bool whole = Json::sax_parse(text.begin(), text.end(), &builder) && builder.is_whole();
     if (!whole || problems.size() != before) return std::nullopt;
     return builder.take();
 }

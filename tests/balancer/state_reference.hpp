@@ -33,6 +33,9 @@ struct ReferenceBackend {
     Time rest_until{};
     std::uint32_t failures_in_a_row = 0;
     std::uint32_t in_flight = 0;
+    std::uint32_t decoding = 0;        // past their first byte
+    std::uint64_t waiting_tokens = 0;  // of prompts without a first byte
+    std::uint64_t answer_tokens = 0;   // of begun answers
     std::uint64_t completed = 0;
     std::uint64_t failed = 0;
     std::uint64_t changes = 0;  // of state: outcomes of requests from before do not decide
@@ -45,6 +48,13 @@ struct ReferenceBackend {
     bool drain_told = false;
 
     bool findings_ok() const { return probe_ok && trial != Trial::ejected; }
+    bool serving() const { return word == Word::serving && !config.mirror; }
+};
+
+/// What a request asks for; empty: nothing in particular.
+struct Wanted {
+    std::string_view model{};
+    std::string_view tag{};
 };
 
 /// A request that the reference knows to be under way.
@@ -55,11 +65,20 @@ struct ReferenceRequest {
     bool half_open = false;
     bool trial = false;
     bool own_key = false;
+    std::uint64_t tokens = 0;  // of the prompt; once begun, of the answer
+    std::uint64_t expected = 0;
+    bool begun = false;
 };
 
 class StateReference {
   public:
-    explicit StateReference(const Options& options) : options_{options} {}
+    explicit StateReference(const Options& options)
+        : options_{options}, failure_threshold_{options.failure_threshold} {}
+
+    void set_failure_threshold(std::uint32_t failures) { failure_threshold_ = failures; }
+
+    /// How often anything of the picture changed: membership, config, the operator's word, findings.
+    std::uint64_t changes() const { return changes_; }
 
     std::vector<ReferenceBackend>& backends() { return backends_; }
     ReferenceBackend* find(std::string_view name) {
@@ -74,9 +93,11 @@ class StateReference {
         backend.config = std::move(config);
         backend.life = ++lives_;
         backends_.push_back(std::move(backend));
+        ++changes_;
     }
     void remove(std::string_view name) {
         std::erase_if(backends_, [&](const auto& each) { return each.config.name == name; });
+        ++changes_;
     }
 
     BackendState state(const ReferenceBackend& b) const {
@@ -87,25 +108,37 @@ class StateReference {
         return b.rest_until > now_ ? BackendState::resting : BackendState::healthy;
     }
 
-    /// Whether a request (of `model`; empty: any) may go to `b` at this moment.
-    bool may_serve(const ReferenceBackend& b, std::string_view model) const {
-        if (!matches(b, model) || b.word != ReferenceBackend::Word::serving) return false;
+    /// Whether `b` is one that a request may go to at all, be it full or resting at this moment.
+    bool is_candidate(const ReferenceBackend& b, const Wanted& wanted) const {
+        if (!matches(b, wanted) || !b.serving()) return false;
+        return b.findings_ok() || panics(wanted, b.config.priority);
+    }
+
+    /// Whether a request may go to `b` at this moment.
+    bool may_serve(const ReferenceBackend& b, const Wanted& wanted) const {
+        if (!is_candidate(b, wanted)) return false;
         if (b.rest_until > now_ || b.in_flight >= b.config.max_connections) return false;
-        if (panics(model, b.config.priority)) return true;
-        if (!b.findings_ok()) return false;
-        return b.trial != ReferenceBackend::Trial::half_open || !b.trial_under_way;
+        return panics(wanted, b.config.priority) || b.trial != ReferenceBackend::Trial::half_open ||
+               !b.trial_under_way;
     }
 
     /// Whether a request may go to `b` now although others can take it too: only the lowest priority number.
-    bool may_be_chosen(const ReferenceBackend& b, std::string_view model) const {
-        if (!may_serve(b, model)) return false;
+    bool may_be_chosen(const ReferenceBackend& b, const Wanted& wanted) const {
+        if (!may_serve(b, wanted)) return false;
         return std::none_of(backends_.begin(), backends_.end(), [&](const auto& other) {
-            return other.config.priority < b.config.priority && may_serve(other, model);
+            return other.config.priority < b.config.priority && may_serve(other, wanted);
         });
     }
-    bool somebody_may_serve(std::string_view model) const {
+    bool somebody_may_serve(const Wanted& wanted) const {
         return std::any_of(backends_.begin(), backends_.end(),
-                           [&](const auto& each) { return may_serve(each, model); });
+                           [&](const auto& each) { return may_serve(each, wanted); });
+    }
+
+    static bool matches(const ReferenceBackend& b, const Wanted& wanted) {
+        const auto& [model, tag] = wanted;
+        if (!model.empty() && !b.config.model_name.empty() && b.config.model_name != model) return false;
+        const auto& tags = b.config.tags;
+        return tag.empty() || std::find(tags.begin(), tags.end(), tag) != tags.end();
     }
 
     // --- what happens ------------------------------------------------------------------------------------
@@ -120,20 +153,28 @@ class StateReference {
         }
     }
 
-    ReferenceRequest begin(std::string_view name, std::string_view model) {
+    ReferenceRequest begin(std::string_view name, const Wanted& wanted, std::uint64_t tokens = 0,
+                           std::uint64_t expected = 0) {
         auto& b = *find(name);
         const bool half_open = b.trial == ReferenceBackend::Trial::half_open;
-        ReferenceRequest request{b.config.name, b.life, b.changes,
-                                 half_open,     false,  !b.config.api_key.empty()};
-        request.trial = half_open && !panics(model, b.config.priority);
+        ReferenceRequest request{
+            b.config.name, b.life, b.changes, half_open, false, !b.config.api_key.empty(), tokens, expected};
+        request.trial = half_open && !panics(wanted, b.config.priority);
         if (request.trial) b.trial_under_way = true;
         ++b.in_flight;
+        b.waiting_tokens += tokens;
         return request;
     }
 
     /// The answer's head came.
     void head(ReferenceRequest& request) {
         auto* b = find(request.backend);
+        if (b != nullptr && b->life == request.life && !std::exchange(request.begun, true)) {
+            ++b->decoding;
+            b->waiting_tokens -= request.tokens;
+            b->answer_tokens += request.expected;
+            request.tokens = request.expected;
+        }
         if (b == nullptr || b->life != request.life || b->changes != request.changes) {
             request.half_open = false;
             return;
@@ -141,6 +182,14 @@ class StateReference {
         if (!std::exchange(request.half_open, false)) return;
         trial_went_well(*b);
         if (b->changes == request.changes && std::exchange(request.trial, false)) b->trial_under_way = false;
+    }
+
+    /// So many tokens of the answer have come.
+    void came(ReferenceRequest& request, std::uint64_t tokens) {
+        auto* b = find(request.backend);
+        if (b == nullptr || b->life != request.life || !request.begun || tokens <= request.tokens) return;
+        b->answer_tokens += tokens - request.tokens;
+        request.tokens = tokens;
     }
 
     void end(ReferenceRequest& request, const Outcome& outcome) {
@@ -166,19 +215,27 @@ class StateReference {
                 if (good && b->changes == request.changes) b->failures_in_a_row = 0;
                 if (failure || pressed) eject(*b);
             } else if (failure) {
-                if (++b->failures_in_a_row >= options_.failure_threshold) eject(*b);
+                if (++b->failures_in_a_row >= failure_threshold_) eject(*b);
             } else if (good) {
                 b->failures_in_a_row = 0;
             }
         }
         if (request.trial && b->changes == request.changes) b->trial_under_way = false;
         --b->in_flight;
+        (request.begun ? b->answer_tokens : b->waiting_tokens) -= request.tokens;
+        if (request.begun) --b->decoding;
         ++b->completed;
         tell_drained(*b);
     }
 
     void probed(ReferenceBackend& b, bool ok) {
-        if (b.probe_ok == ok) return;
+        const bool returns =
+            ok && options_.probe_ends_ejection && b.trial == ReferenceBackend::Trial::ejected;
+        if (b.probe_ok == ok && !returns) return;
+        if (returns) {
+            b.trial = ReferenceBackend::Trial::in_service;
+            b.in_since = now_;
+        }
         b.probe_ok = ok;
         changed(b);
     }
@@ -187,12 +244,14 @@ class StateReference {
         if (b.word == word) return;
         b.word = word;
         b.drain_told = false;
+        ++changes_;
         tell_drained(b);
     }
 
     void update(ReferenceBackend& b, const BackendConfig& config) {
         const bool another = b.config.url != config.url || b.config.api_key != config.api_key;
         b.config = config;
+        ++changes_;
         if (!another) return;
         b.probe_ok = true;
         b.trial = ReferenceBackend::Trial::in_service;
@@ -206,30 +265,26 @@ class StateReference {
         std::size_t kind = 0;
         std::size_t out = 1;
         for (const auto& other : backends_) {
-            if (other.word != ReferenceBackend::Word::serving) continue;
+            if (!other.serving()) continue;
             if (other.config.priority != b.config.priority || other.config.model_name != b.config.model_name)
                 continue;
             ++kind;
             const bool well = other.probe_ok && other.trial == ReferenceBackend::Trial::in_service;
             if (&other != &b && !well) ++out;
         }
-        if (kind < 2) return true;
+        if (kind < 2 || options_.max_ejected <= 0) return true;
         const auto share = static_cast<std::size_t>(options_.max_ejected * static_cast<double>(kind));
         return out > std::max<std::size_t>(1, share);
     }
 
   private:
-    static bool matches(const ReferenceBackend& b, std::string_view model) {
-        return model.empty() || b.config.model_name.empty() || b.config.model_name == model;
-    }
-
     /// Whether the unhealthy of that priority number serve too.
-    bool panics(std::string_view model, int priority) const {
+    bool panics(const Wanted& wanted, int priority) const {
         double serving = 0;
         double healthy = 0;
         std::optional<int> lowest;
         for (const auto& b : backends_) {
-            if (!matches(b, model) || b.word != ReferenceBackend::Word::serving) continue;
+            if (!matches(b, wanted) || !b.serving()) continue;
             ++serving;
             lowest = std::min(lowest.value_or(b.config.priority), b.config.priority);
             if (b.probe_ok && b.trial == ReferenceBackend::Trial::in_service) ++healthy;
@@ -240,6 +295,7 @@ class StateReference {
 
     void changed(ReferenceBackend& b) {
         ++b.changes;
+        ++changes_;
         b.failures_in_a_row = 0;
         b.trial_under_way = false;
         b.refused = false;
@@ -254,7 +310,7 @@ class StateReference {
     }
 
     void eject(ReferenceBackend& b) {
-        if (b.trial == ReferenceBackend::Trial::ejected) return;
+        if (b.config.mirror || b.trial == ReferenceBackend::Trial::ejected) return;
         if (b.trial == ReferenceBackend::Trial::in_service && too_many_out(b)) {
             if (!std::exchange(b.refused, true)) ++b.refusals;
             return;
@@ -279,9 +335,11 @@ class StateReference {
     }
 
     const Options options_;
+    std::uint32_t failure_threshold_;
     std::vector<ReferenceBackend> backends_;
     Time now_{};
     std::uint64_t lives_ = 0;
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace fairlead::test

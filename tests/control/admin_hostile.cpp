@@ -136,6 +136,7 @@ TEST_CASE("what is no JSON is refused with its place") {
     CHECK(detail_of("{\"name\": \"\xff\xfe\"}").find("not UTF-8") != std::string::npos);
     CHECK(detail_of(with(R"("weight": 1e999)")).find("a number that cannot be read or is too large") !=
           std::string::npos);
+    CHECK(detail_of(with(R"("weight": 1)") + '\0' + "and more").find("unexpected text") != std::string::npos);
     CHECK(detail_of(with(R"("weight": 1, "weight": 2)")) ==
           "body.weight: stands twice in its object; keep one");
 }

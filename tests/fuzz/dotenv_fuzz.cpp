@@ -1,7 +1,6 @@
 // Whatever bytes a dotenv file holds: it is read or refused, and what was read can be written and read again.
 //
-// Built with FAIRLEAD_FUZZING this is a libFuzzer target; without, a test of the same body over inputs that
-// were made to hurt.
+// A fuzz target, and a test of the same body over inputs that were made to hurt.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <string_view>
 
 #include "../../src/control/dotenv.hpp"
+#include "fuzz.hpp"
 
 namespace {
 
@@ -42,16 +42,11 @@ void fuzz_dotenv(std::string_view text) {
     }
 }
 
+const fairlead::test::FuzzRegistration dotenv_body{"dotenv", fuzz_dotenv};
+
 }  // namespace
 
-#ifdef FAIRLEAD_FUZZING
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    fuzz_dotenv({reinterpret_cast<const char*>(data), size});
-    return 0;
-}
-
-#else
+#ifndef FAIRLEAD_FUZZING
 
 #include "support/catch.hpp"
 

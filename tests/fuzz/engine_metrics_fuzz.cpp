@@ -1,7 +1,6 @@
 // Whatever an engine's metrics or load header hold: the readers stay in bounds, and say nothing impossible.
 //
-// Built with FAIRLEAD_FUZZING this is a libFuzzer target; without, a test of the same body over what a fixed
-// generator makes of a few seeds.
+// A fuzz target, and a test of the same body over what a fixed generator makes of a few seeds.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +11,8 @@
 
 #include <fairlead/resilience/engine_metrics.hpp>
 #include <fairlead/transport/orca.hpp>
+
+#include "fuzz.hpp"
 
 namespace {
 
@@ -47,15 +48,11 @@ void fuzz_engine_metrics(std::string_view input) {
     if (!(fairlead::read_engine_metrics(more).report == reading.report)) std::abort();
 }
 
+const fairlead::test::FuzzRegistration engine_metrics_body{"engine-metrics", fuzz_engine_metrics};
+
 }  // namespace
 
-#ifdef FAIRLEAD_FUZZING
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    fuzz_engine_metrics({reinterpret_cast<const char*>(data), size});  // bytes are bytes
-    return 0;
-}
-#else
+#ifndef FAIRLEAD_FUZZING
 #include <vector>
 
 #include "support/catch.hpp"

@@ -1,8 +1,7 @@
 // Whatever bytes stand in LLM_BACKENDS: either a SettingsError that names problems, or settings that are
 // valid.
 //
-// Built with FAIRLEAD_FUZZING this is a libFuzzer target; without, a test of the same body over inputs that
-// were made to hurt.
+// A fuzz target, and a test of the same body over inputs that were made to hurt.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -13,6 +12,8 @@
 #include <fairlead/control/load_settings.hpp>
 #include <fairlead/control/mode_line.hpp>
 #include <fairlead/model/validate.hpp>
+
+#include "fuzz.hpp"
 
 namespace {
 
@@ -41,6 +42,7 @@ void fuzz_json_settings(std::string_view text) {
     sources.environment = {{"LLM_BACKENDS", std::string{text}}, {"VLLM_SERVER_URL", "http://a"}};
     try {
         const Settings settings = load_settings(sources);
+        must(text.find('\0') == std::string_view::npos);  // nothing may hide behind it
         must(!settings.backends.empty() && validate(settings.options).empty());
         std::set<std::string> names;
         for (const BackendConfig& backend : settings.backends)
@@ -51,16 +53,11 @@ void fuzz_json_settings(std::string_view text) {
     }
 }
 
+const fairlead::test::FuzzRegistration json_settings_body{"json-settings", fuzz_json_settings};
+
 }  // namespace
 
-#ifdef FAIRLEAD_FUZZING
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    fuzz_json_settings({reinterpret_cast<const char*>(data), size});
-    return 0;
-}
-
-#else
+#ifndef FAIRLEAD_FUZZING
 
 #include "support/catch.hpp"
 
@@ -102,6 +99,7 @@ TEST_CASE("no text in LLM_BACKENDS crashes load_settings, and what it accepts is
                                   "\xEF\xBB",
                                   "\0"s,
                                   "[\0]"s,
+                                  "[{\"name\":\"a\",\"url\":\"http://a\"}]\0more"s,
                                   "\"\0\""s,
                                   "[{\"name\":\"a\\u0000b\",\"url\":\"http://a\"}]",
                                   "[{\"name\":\"a\",\"url\":\"http://a\",\"weight\":1e-400}]",

@@ -1,0 +1,52 @@
+// A strategy's whole life, whatever happens: a balancer against the slow references of who may serve and whom
+// a strategy may choose, step by step. The bytes say what happens.
+#include <array>
+
+#include "balancer/driven_pair.hpp"
+#include "fuzz.hpp"
+
+namespace {
+
+using fairlead::test::ByteChance;
+
+void fuzz_balancer(std::string_view input) {
+    using namespace fairlead;
+    ByteChance chance{input};
+    test::PairPlan plan{.options = test::pair_options(), .strategies = {}, .wide = true};
+    // Of prefix_affinity, which learns from what it is told, the reference would have to learn the same.
+    constexpr std::size_t strategies = AnyStrategy::count - 1;
+    static_assert(static_cast<StrategyKind>(strategies) == StrategyKind::prefix_affinity);
+    const std::uint32_t first = chance.below(strategies);
+    for (std::uint32_t i = 0; i < strategies; ++i)
+        plan.strategies.push_back(static_cast<StrategyKind>((first + i) % strategies));
+    constexpr std::array shares{0.0, 0.5, 0.34, 1.0};
+    Options& options = plan.options;
+    options.panic_threshold = shares[chance.below(4)];
+    options.max_ejected = shares[chance.below(4)];
+    const std::uint32_t thresholds = chance.below(12);
+    options.failure_threshold = 1 + thresholds % 4;
+    options.success_threshold = 1 + thresholds / 4;
+    const std::uint32_t switches = chance.below(32);
+    options.timing = (switches & 1U) == 0;
+    options.probe_ends_ejection = (switches & 2U) != 0;
+    options.latency_to = (switches & 4U) != 0 ? LatencyTo::last_byte : LatencyTo::first_byte;
+    options.rest_max = std::chrono::seconds{(switches & 8U) != 0 ? 0 : 60};
+    if ((switches & 16U) != 0) options.subset_limit = 1;
+    try {
+        test::DrivenPair pair{chance, plan};
+        while (!pair.chance().is_spent()) {
+            if (pair.chance().below(8) == 0) {
+                pair.offered();
+            } else {
+                pair.step();
+            }
+        }
+        pair.recover();
+    } catch (const std::logic_error& mistake) {
+        test::must(false, mistake.what());
+    }
+}
+
+const fairlead::test::FuzzRegistration balancer_body{"balancer", fuzz_balancer};
+
+}  // namespace
