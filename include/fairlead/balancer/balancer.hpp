@@ -94,7 +94,7 @@ class Balancer {
     // --- requests ----------------------------------------------------------------------------------------
 
     /// Chooses a backend and takes one of its connections. The lease says why when there is none.
-    Lease select(const Criteria& criteria = {}) noexcept { return core_.select(criteria); }
+    Lease select(const Criteria& criteria = any_backend) noexcept { return core_.select(criteria); }
 
     /// The answer began: ends the prompt's account, passes a half-open trial and stops the latency clock.
     /// Optional: without it `report` does all three. Only the first call on a lease counts.

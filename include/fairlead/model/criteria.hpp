@@ -23,6 +23,9 @@ struct Criteria {
     std::span<const std::string_view> exclude{};  ///< names of backends that must not be chosen
 };
 
+/// Asks for nothing. A constant, so that a call with it is compiled without the questions that it answers.
+inline constexpr Criteria any_backend{};
+
 /// How one request is to be handled, beside what it asks of the choice.
 struct RequestOptions {
     enum class Retry : std::uint8_t {
