@@ -28,8 +28,10 @@ std::vector<std::string> models_of(const std::vector<fairlead::BackendConfig>& b
     return models;
 }
 
-fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Settings& settings) {
+fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Settings& settings,
+                                       bool many_threads) {
     fairlead::HttpTransportOptions options;
+    options.one_thread = !many_threads;
     options.tls.ca_file = settings.tls_ca_file;
     options.ask_for_load = settings.options.load_headers;
     return fairlead::HttpTransport{io, options};
@@ -70,7 +72,7 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       router_{models_of(settings.backends)},
       settings_{settings},
       authorities_{text_of(settings.tls_ca_file)},
-      balancer_{settings, RelayTransport{make_transport(io, settings)}},
+      balancer_{settings, RelayTransport{make_transport(io, settings, many_threads_)}},
       health_{balancer_, io.get_executor()},
       load_{balancer_, io.get_executor()},
       relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr},
@@ -138,7 +140,7 @@ fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const f
     // Made first: the one thing that can still fail.
     std::optional<fairlead::HttpTransport> transport;
     if (other_authorities || before.options.load_headers != after.options.load_headers)
-        transport.emplace(make_transport(io_, after));
+        transport.emplace(make_transport(io_, after, many_threads_));
     auto report = fairlead::reload(balancer_, before, after);
     if (!report.applied) return report;
     if (transport) balancer_.transport().replace(std::move(*transport));
@@ -175,7 +177,7 @@ void Gateway::close() {
 
 void Gateway::dispatch(const Mounts& mounts, const std::shared_ptr<Exchange>& exchange) {
     auto& target = exchange->request().target;
-    target = std::string{origin_form(target)};
+    if (const auto path = origin_form(target); path.size() != target.size()) target = std::string{path};
     // The admin API passes no path on to anybody: there a name may be "..", which it does not find.
     if (!fairlead::AdminApi::is_mine(target) && has_dot_segment(target)) {
         return exchange->respond(unreadable(400, "the path must not contain \".\" or \"..\" as a segment"));

@@ -9,17 +9,6 @@
 namespace gateway {
 namespace {
 
-constexpr std::array<std::string_view, 10> hop_by_hop{"Connection",
-                                                      "Keep-Alive",
-                                                      "Proxy-Connection",
-                                                      "Proxy-Authenticate",
-                                                      "Proxy-Authorization",
-                                                      "TE",
-                                                      "Trailer",
-                                                      "Transfer-Encoding",
-                                                      "Upgrade",
-                                                      "Expect"};
-
 // What OpenAI's API keeps of a POST. Not the endpoints that only compute: chat, completions, embeddings,
 // audio, images, moderations.
 constexpr std::array<std::string_view, 13> storing{
@@ -61,8 +50,11 @@ void remove_hop_by_hop(fairlead::HttpHeaders& headers) {
             rest.remove_prefix(std::min(comma + 1, rest.size()));
         }
     }
-    for (const auto& name : named) headers.remove(name);
-    for (const auto name : hop_by_hop) headers.remove(name);
+    headers.remove_if([&named](const fairlead::HttpHeader& field) {
+        return fairlead::is_hop_by_hop(field.name) ||
+               std::any_of(named.begin(), named.end(),
+                           [&](const auto& name) { return fairlead::equal_ignoring_case(name, field.name); });
+    });
 }
 
 std::string media_type(std::string_view content_type) {
@@ -114,6 +106,7 @@ std::string percent_encoded(std::string_view name) {
 
 bool has_dot_segment(std::string_view path) {
     path = path.substr(0, path.find('?'));
+    if (path.find_first_of(".%") == std::string_view::npos) return false;
     std::string plain;  // with the dots, slashes and backslashes that are percent-encoded
     for (std::size_t i = 0; i < path.size(); ++i) {
         const auto code = path.substr(i, 3);

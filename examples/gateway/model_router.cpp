@@ -5,8 +5,10 @@ namespace gateway {
 
 void ModelRouter::set_models(const std::vector<std::string>& models) {
     std::set<std::string, std::less<>> fresh{models.begin(), models.end()};
+    const bool named = fresh.size() > 1 || (fresh.size() == 1 && !fresh.begin()->empty());
     const std::lock_guard lock{mutex_};
     models_.swap(fresh);
+    names_matter_.store(named, std::memory_order_relaxed);  // publishes nothing else
 }
 
 ModelChoice ModelRouter::choose(std::string_view name, const Aliases& aliases) const {

@@ -1,6 +1,7 @@
 // Which backends a request's `model` selects.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
@@ -45,10 +46,19 @@ class ModelRouter {
         return {models_.begin(), models_.end()};
     }
 
+    /// Whether what a request names can matter: for the choice, or because a backend has a name of its own
+    /// that is put in its place. Takes no lock.
+    bool names_matter() const noexcept {
+        // Relaxed: a request that is read while the fleet changes is served by the old rule or by the new
+        // one.
+        return names_matter_.load(std::memory_order_relaxed);
+    }
+
     /// `name` is empty when the request names no model.
     ModelChoice choose(std::string_view name, const Aliases& aliases = {}) const;
 
   private:
+    std::atomic<bool> names_matter_{false};
     mutable std::mutex mutex_{};
     std::set<std::string, std::less<>> models_{};
 };

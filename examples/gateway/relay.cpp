@@ -1,14 +1,12 @@
 // The relay of one request: what it waits for, in order, and what each way of ending means.
 #include "gateway/relay.hpp"
 
-#include <array>
 #include <chrono>
 #include <utility>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/post.hpp>
 
 #include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
@@ -20,9 +18,6 @@ namespace gateway {
 namespace {
 
 using http_server::Exchange;
-
-// One read of a stream: an event is some hundred bytes, a plain answer a few thousand.
-constexpr std::size_t piece_size = std::size_t{16} * 1024;
 
 // As sticky clients of other routers send it.
 constexpr std::string_view session_header = "X-Session-ID";
@@ -74,6 +69,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// False when the request was refused.
     bool read_model(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
+        if (!body_matters()) return true;
         if (!find_model_in(original)) return false;
         const auto name = request_.model.value.value_or("");
         auto choice = context_.router.choose(name, settings.model_aliases);
@@ -107,6 +103,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         return true;
     }
 
+    /// Whether anything in a body can make a difference: a name, the key of a strategy that has one, a
+    /// prompt.
+    bool body_matters() const {
+        if (context_.router.names_matter()) return true;
+        const auto strategy = context_.balancer.strategy_name();
+        return strategy == fairlead::ConsistentHash::name || strategy == fairlead::PrefixAffinity::name;
+    }
+
     /// What lies in the backends' caches matters to one strategy; requests do not wait for it under another.
     void find_prompt(const fairlead::HttpRequest& original) {
         if (request_.body != RelayRequest::Body::json || !has_prompt(original.target)) return;
@@ -115,10 +119,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             read_prompt(original.body.view(), model_.empty() ? request_.model.value.value_or("") : model_);
     }
 
-    void prepare(fairlead::HttpRequest& original, const fairlead::Settings& settings) {
+    void prepare(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
         key_ = affinity_key(original.headers, settings.affinity_header);
-        remove_hop_by_hop(original.headers);
-        original.headers.remove("Host");  // each backend gets its own
     }
 
     /// What ties requests to one another, the plainest word first: the header that the operator chose, the
@@ -160,51 +162,69 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         }
         stream_ = std::move(stream);
         entry_.backend = stream_.backend().name;
-        auto head = stream_.head();
+        const auto& head = stream_.head();
         entry_.status = head.status;
-        const auto length = content_length(head.headers);
-        remove_hop_by_hop(head.headers);
-        head.headers.remove("Content-Length");
-        if (!request_.original->headers.contains(fairlead::orca_request_header))
-            head.headers.remove(fairlead::orca_response_header);  // it was the gateway that asked
-        head.headers.set("X-Fairlead-Backend", percent_encoded(entry_.backend));
-        exchange_->start(head, length);
-        const auto& original = *request_.original;
-        wants_done_ = ends_with_done(original.method, original.target, head);
+        begin_answer(head);
+        wants_done_ = ends_with_done(request_.original->method, request_.original->target, head);
         stream_.set_unterminated(wants_done_);
-        tells_usage_ = may_tell_usage(stream_.head());
-        read();
+        tells_usage_ = may_tell_usage(head);
+        request_ = {};  // an open stream keeps no more than it needs
         // The head waits for what has come of the body already, and no longer: they leave in one write.
-        asio::post(exchange_->get_executor(), [self = shared_from_this()] {
-            if (self->exchange_) self->exchange_->flush();
-        });
+        const auto ready = stream_.take_ready();
+        const bool went = ready.data.empty() || pass_on(ready.data);
+        if (ready.complete) {
+            stream_.end_reached();
+            return ended_with(asio::error::eof);
+        }
+        if (ready.data.empty()) exchange_->flush();
+        if (went) read();
+    }
+
+    void begin_answer(const fairlead::HttpResponse& head) {
+        const auto length = content_length(head.headers);
+        const auto name = percent_encoded(entry_.backend);
+        const std::initializer_list<Exchange::Field> own{{"X-Fairlead-Backend", name}};
+        const bool asked = request_.original->headers.contains(fairlead::orca_request_header);
+        const bool tells = head.headers.contains(fairlead::orca_response_header);
+        if (!head.headers.contains("Connection") && (asked || !tells)) {
+            return exchange_->start(head, length, own);
+        }
+        auto allowed = head;
+        remove_hop_by_hop(allowed.headers);                                  // also what `Connection` names
+        if (!asked) allowed.headers.remove(fairlead::orca_response_header);  // it was the gateway that asked
+        exchange_->start(allowed, length, own);
     }
 
     void read() {
         if (!stream_) return;
-        stream_.async_read(
-            asio::buffer(piece_),
-            asio::bind_executor(exchange_->get_executor(),
-                                [self = shared_from_this()](std::error_code error, std::size_t count) {
-                                    self->on_read(error, count);
-                                }));
+        stream_.async_read_piece(asio::bind_executor(
+            exchange_->get_executor(),
+            [self = shared_from_this()](std::error_code error, const fairlead::HttpPiece& piece) {
+                self->on_read(error, piece.view());
+            }));
     }
 
-    void on_read(std::error_code error, std::size_t count) {
+    void on_read(std::error_code error, std::string_view piece) {
         if (left_) return;
-        if (!error) {
-            entry_.bytes += count;
-            const std::string_view piece{piece_.data(), count};
-            if (wants_done_) {
-                done_.feed(piece);
-                stream_.set_unterminated(!done_.seen());
-            }
-            if (tells_usage_ && usage_.feed(piece)) {
-                entry_.usage = usage_.usage().value_or(Usage{});
-                stream_.count_tokens(entry_.usage.prompt, entry_.usage.completion);
-            }
-            return exchange_->write(piece);
+        if (error) return ended_with(error);
+        if (pass_on(piece)) read();
+    }
+
+    /// False when the client has to take it first: `on_written` tells.
+    bool pass_on(std::string_view piece) {
+        entry_.bytes += piece.size();
+        if (wants_done_) {
+            done_.feed(piece);
+            stream_.set_unterminated(!done_.seen());
         }
+        if (tells_usage_ && usage_.feed(piece)) {
+            entry_.usage = usage_.usage().value_or(Usage{});
+            stream_.count_tokens(entry_.usage.prompt, entry_.usage.completion);
+        }
+        return exchange_->offer(piece);
+    }
+
+    void ended_with(std::error_code error) {
         const auto exchange = std::exchange(exchange_, nullptr);
         const bool complete = error == asio::error::eof && (!wants_done_ || done_.seen());
         complete ? exchange->finish() : exchange->abort();
@@ -242,7 +262,6 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     bool left_ = false;
     std::chrono::steady_clock::time_point began_{};
     AccessEntry entry_{};
-    std::array<char, piece_size> piece_;
 };
 
 }  // namespace

@@ -21,10 +21,17 @@ struct RelayRequest {
     /// What can be read, and its model rewritten.
     enum class Body : std::uint8_t { opaque, json, form };
 
-    std::shared_ptr<const fairlead::HttpRequest> original{};  ///< without hop-by-hop fields
+    std::shared_ptr<const fairlead::HttpRequest> original{};  ///< the transport leaves hop-by-hop fields out
     ModelField model{};                                       ///< where the model stands in its body
     Body body = Body::opaque;
 };
+
+/// Whether the backend is to get anything but the original.
+inline bool is_changed_for(const fairlead::BackendConfig& backend, const RelayRequest& request) noexcept {
+    return !backend.api_key.empty() ||
+           (request.body != RelayRequest::Body::opaque && !backend.model_name.empty() &&
+            request.model.value != backend.model_name);
+}
 
 /// The request as one backend is to get it: `model` rewritten where the backend has a name of its own, the
 /// client's credentials taken out where it has a key of its own (the transport adds that key).
@@ -62,14 +69,20 @@ class RelayTransport {
     }
 
     template <class Handler>
-    void async_send(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
-                    Handler&& handler) {
+    void async_send(const fairlead::BackendConfig& backend, const RelayRequest& request,
+                    fairlead::Deadline deadline, Handler&& handler) {
+        if (!is_changed_for(backend, request)) {
+            return http().async_send(backend, *request.original, deadline, std::forward<Handler>(handler));
+        }
         http().async_send(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
     }
 
     template <class Handler>
-    void async_open(const fairlead::BackendConfig& backend, RelayRequest request, fairlead::Deadline deadline,
-                    Handler&& handler) {
+    void async_open(const fairlead::BackendConfig& backend, const RelayRequest& request,
+                    fairlead::Deadline deadline, Handler&& handler) {
+        if (!is_changed_for(backend, request)) {
+            return http().async_open(backend, *request.original, deadline, std::forward<Handler>(handler));
+        }
         http().async_open(backend, request_for(backend, request), deadline, std::forward<Handler>(handler));
     }
 

@@ -10,6 +10,8 @@
 #include <asio/post.hpp>
 #include <asio/write.hpp>
 
+#include "http_server/body_pool.hpp"
+
 namespace http_server {
 namespace {
 
@@ -23,6 +25,9 @@ std::array<char, read_size>& borrowed_buffer() {
     thread_local std::array<char, read_size> buffer;
     return buffer;
 }
+
+// Reads of one connection before the others have their turn: a megabyte.
+constexpr int max_turns = 16;
 
 // What a client may send ahead while its request is answered. Beyond, it is not read until its turn comes.
 constexpr std::size_t max_pending = std::size_t{64} * 1024;
@@ -149,6 +154,7 @@ void Connection::close_now() {
 
 void Connection::wait_readable() {
     if (waiting_ || state_ == State::closed) return;
+    if (state_ == State::answering && pending_.size() >= max_pending) return;  // its turn has not come
     waiting_ = true;
     socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](std::error_code error) {
         self->waiting_ = false;
@@ -157,16 +163,42 @@ void Connection::wait_readable() {
 }
 
 void Connection::on_readable(std::error_code error) {
-    auto& buffer = borrowed_buffer();
-    std::size_t count = 0;
-    if (!error) count = socket_.read_some(asio::buffer(buffer), error);
-    if (error == asio::error::would_block || error == asio::error::try_again) return wait_readable();
-    if (error) return state_ == State::answering ? client_left() : shut();
-    if (state_ == State::lingering) return wait_readable();
-    const std::string_view data{buffer.data(), count};
-    if (state_ != State::answering) return feed(data);
-    pending_.append(data);
-    if (pending_.size() < max_pending) wait_readable();
+    // As long as a body fills what is read at once: the next part is there already, or nearly.
+    for (int turn = 0; turn < max_turns; ++turn) {
+        const auto into = place_for_body();
+        std::size_t count = 0;
+        if (!error) count = socket_.read_some(into, error);
+        if (error == asio::error::would_block || error == asio::error::try_again) break;
+        if (error) return state_ == State::answering ? client_left() : shut();
+        if (state_ == State::lingering) break;
+        const std::string_view data{static_cast<const char*>(into.data()), count};
+        if (state_ == State::answering) {
+            pending_.append(data);
+            break;
+        }
+        feed(data);
+        if (state_ != State::reading || !head_seen_ || count < into.size()) break;
+    }
+    wait_readable();
+}
+
+/// Where to read next: the rest of a large body goes to its place at once, all else to the borrowed buffer.
+asio::mutable_buffer Connection::place_for_body() {
+    if (state_ != State::reading || !head_seen_) return asio::buffer(borrowed_buffer());
+    const auto length = parser_.content_length().value_or(0);
+    const auto left = length - std::min<std::uint64_t>(length, received_);
+    if (left < read_size) return asio::buffer(borrowed_buffer());
+    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(left, trusted_length));
+    if (incoming_.size() < received_ + read_size) incoming_.resize(received_ + room);
+    return asio::buffer(incoming_.data() + received_, std::min(incoming_.size() - received_, room));
+}
+
+void Connection::keep_body(std::string_view piece) {
+    if (piece.data() != incoming_.data() + received_) {
+        if (incoming_.size() < received_ + piece.size()) incoming_.resize(received_ + piece.size());
+        std::copy(piece.begin(), piece.end(), incoming_.begin() + static_cast<std::ptrdiff_t>(received_));
+    }
+    received_ += piece.size();
 }
 
 void Connection::feed(std::string_view data) {
@@ -183,7 +215,7 @@ void Connection::feed(std::string_view data) {
         if (step.error) return refuse(fairlead::refusal_status(step.error), step.error.message());
         data.remove_prefix(step.consumed);
         if (step.head_complete && !head_seen_) on_head(!data.empty());
-        incoming_.append(step.body);
+        keep_body(step.body);
         if (step.message_complete) {
             pending_.assign(data);
             return serve();
@@ -191,18 +223,18 @@ void Connection::feed(std::string_view data) {
         if (data.empty() && !step.paused) break;
     }
     if (head_seen_) allow(server_->limits().progress);
-    wait_readable();
 }
 
 void Connection::on_head(bool more) {
     head_seen_ = true;
     const auto length = parser_.content_length().value_or(0);
-    incoming_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, trusted_length)));
+    incoming_ = take_body(static_cast<std::size_t>(std::min<std::uint64_t>(length, trusted_length)));
+    received_ = 0;
     const auto expectation = parser_.headers().get("Expect");
     if (!more && expectation && fairlead::equal_ignoring_case(*expectation, "100-continue") &&
         parser_.minor_version() > 0) {
         head_ = "HTTP/1.1 100 Continue\r\n\r\n";
-        pump();
+        send_ready();
     }
 }
 
@@ -210,14 +242,17 @@ void Connection::serve() {
     keep_alive_ = parser_.keep_alive();
     old_client_ = parser_.minor_version() == 0;
     request_ = parser_.take_request();
-    request_.body = std::exchange(incoming_, {});
+    incoming_.resize(received_);
+    request_.body = share_body(std::exchange(incoming_, {}));
     bodiless_ = request_.method == "HEAD";
     parser_.next();
     head_seen_ = false;
     state_ = State::answering;
     last_tick_.store(never, std::memory_order_relaxed);
-    if (pending_.size() < max_pending) wait_readable();
+    wait_readable();
+    serving_ = true;
     server_->handler()(shared_from_this());
+    serving_ = false;
 }
 
 void Connection::refuse(int status, std::string_view message) {
@@ -230,7 +265,8 @@ void Connection::refuse(int status, std::string_view message) {
 // --- writing
 // --------------------------------------------------------------------------------------------------
 
-void Connection::start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length) {
+void Connection::start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length,
+                       std::initializer_list<Field> own) {
     const bool no_content = head.status == 204 || head.status == 304 || head.status < 200;
     chunked_ = !length && !old_client_ && !no_content;
     if (!length && old_client_) keep_alive_ = false;
@@ -243,9 +279,19 @@ void Connection::start(const fairlead::HttpResponse& head, std::optional<std::ui
     head_ += ' ';
     head_ += head.reason.empty() ? reason_phrase(head.status) : std::string_view{head.reason};
     head_ += "\r\n";
-    for (const auto& [name, value] : head.headers) {
+    const auto is_replaced = [own](std::string_view name) {
+        return std::any_of(own.begin(), own.end(), [name](const Field& field) {
+            return fairlead::equal_ignoring_case(field.first, name);
+        });
+    };
+    const auto field = [this](std::string_view name, std::string_view value) {
         head_.append(name).append(": ").append(value).append("\r\n");
+    };
+    for (const auto& [name, value] : head.headers) {
+        if (fairlead::is_hop_by_hop(name) || fairlead::equal_ignoring_case(name, "Content-Length")) continue;
+        if (!is_replaced(name)) field(name, value);
     }
+    for (const auto& [name, value] : own) field(name, value);
     if (chunked_) head_ += "Transfer-Encoding: chunked\r\n";
     if (length && !no_content) head_ += "Content-Length: " + std::to_string(*length) + "\r\n";
     if (!keep_alive_) head_ += "Connection: close\r\n";
@@ -255,40 +301,56 @@ void Connection::start(const fairlead::HttpResponse& head, std::optional<std::ui
 
 void Connection::respond(fairlead::HttpResponse response) {
     if (state_ != State::answering) return;
-    start(response, response.body.size());
+    start(response, response.body.size(), {});
     body_ = std::move(response.body);
     if (!bodiless_) data_ = body_;
     finishing_ = true;
-    pump();
+    if (send_ready()) answered();
 }
 
 void Connection::write(std::string_view data) {
     if (state_ != State::answering) return;
     data_ = data;
-    pump();
+    if (send_ready()) tell_later({}, true, false);
+}
+
+bool Connection::offer(std::string_view data) {
+    if (state_ != State::answering) return false;
+    if (writing_) {  // the head is still on its way
+        body_ = data;
+        data_ = body_;
+        return false;
+    }
+    data_ = data;
+    return send_ready();
 }
 
 void Connection::finish() {
     if (state_ != State::answering) return;
     responder_.reset();
     finishing_ = true;
-    pump();
+    if (send_ready()) answered();
 }
 
-/// Sends whatever is ready, in one gathered write, unless one is under way.
-void Connection::pump() {
-    if (writing_ || state_ == State::closed) return;
+/// The whole answer is out. Not from within the handler's call: a client that asks ahead would make them
+/// nest.
+void Connection::answered() { serving_ ? tell_later({}, false, true) : next_request(); }
+
+/// Sends whatever is ready, in one gathered write. True when it is all out; false when `on_sent` will tell.
+bool Connection::send_ready() {
+    if (writing_ || state_ == State::closed) return false;
     const bool piece = !data_.empty();
     const bool last = finishing_;
     if (remaining_ && !bodiless_) {
-        if (data_.size() > *remaining_) return shut();
+        // Too long or too short an answer: the client must see it, so nothing more may follow on this
+        // connection.
+        if (data_.size() > *remaining_ || (last && *remaining_ > data_.size())) {
+            shut();
+            return false;
+        }
         *remaining_ -= data_.size();
-        // Too short an answer: the client must see it, so nothing more may follow on this connection.
-        if (last && *remaining_ > 0) return shut();
     }
-    std::swap(sending_, head_);
-    head_.clear();
-    std::array<asio::const_buffer, 4> buffers{asio::buffer(sending_)};
+    std::array<asio::const_buffer, 4> buffers{asio::buffer(head_)};
     if (!bodiless_ && piece) {
         if (chunked_) {
             auto* const end = std::to_chars(size_line_.data(), size_line_.data() + 16, data_.size(), 16).ptr;
@@ -305,20 +367,43 @@ void Connection::pump() {
     }
     data_ = {};
     finishing_ = false;
-    if (asio::buffer_size(buffers) == 0) {
-        if (!piece && !last) return;
-        // Nothing to send (HEAD), but whoever wrote waits to be told, and not from within its own call.
-        writing_ = true;
-        asio::post(get_executor(),
-                   [self = shared_from_this(), piece, last] { self->on_sent({}, piece, last); });
-        return;
+    const auto size = asio::buffer_size(buffers);
+    std::error_code error;
+    const auto sent = size > 0 ? socket_.write_some(buffers, error) : 0;
+    if (error && error != asio::error::would_block && error != asio::error::try_again) {
+        tell_later(error, piece, last);
+        return false;
     }
+    if (sent < size) send_rest(buffers, sent, piece, last);
+    head_.clear();
+    return sent == size;
+}
+
+/// What the socket did not take is kept until it does.
+void Connection::send_rest(std::span<const asio::const_buffer> buffers, std::size_t sent, bool piece,
+                           bool last) {
+    std::string rest;
+    for (auto buffer : buffers) {
+        const auto part = std::min(sent, buffer.size());
+        sent -= part;
+        buffer += part;
+        rest.append(static_cast<const char*>(buffer.data()), buffer.size());
+    }
+    sending_ = std::move(rest);
     writing_ = true;
     allow(server_->limits().progress);
-    asio::async_write(socket_, buffers,
+    asio::async_write(socket_, asio::buffer(sending_),
                       [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
+                          std::string{}.swap(self->sending_);
                           self->on_sent(error, piece, last);
                       });
+}
+
+/// `on_sent`, but not from within the call that sent.
+void Connection::tell_later(std::error_code error, bool piece, bool last) {
+    writing_ = true;
+    asio::post(get_executor(),
+               [self = shared_from_this(), error, piece, last] { self->on_sent(error, piece, last); });
 }
 
 void Connection::on_sent(std::error_code error, bool piece, bool last) {
@@ -331,7 +416,13 @@ void Connection::on_sent(std::error_code error, bool piece, bool last) {
             responder_
             } -> on_written();
     // What came while this was being sent.
-    if (!head_.empty() || !data_.empty() || finishing_) pump();
+    const bool more = !data_.empty();
+    const bool end = finishing_;
+    if ((head_.empty() && !more && !end) || !send_ready()) return;
+    if (end) return next_request();
+    if (more && responder_) std::shared_ptr {
+            responder_
+            } -> on_written();
 }
 
 void Connection::next_request() {
@@ -345,8 +436,8 @@ void Connection::next_request() {
     request_ = fairlead::HttpRequest{};
     old_client_ = false;
     allow(server_->limits().idle);
-    if (pending_.empty()) return wait_readable();
-    feed(std::exchange(pending_, {}));
+    if (!pending_.empty()) feed(std::exchange(pending_, {}));
+    wait_readable();
 }
 
 // --- ends
@@ -388,7 +479,7 @@ void Connection::send_raw(std::string bytes) {
     keep_alive_ = false;
     bodiless_ = true;
     finishing_ = true;
-    pump();
+    if (send_ready()) answered();
 }
 
 }  // namespace http_server

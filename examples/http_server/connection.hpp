@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
 
 #include <fairlead/transport/http_parser.hpp>
@@ -42,9 +44,11 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     asio::any_io_executor get_executor() override { return socket_.get_executor(); }
     void attach(std::shared_ptr<Responder> responder) override { responder_ = std::move(responder); }
     void respond(fairlead::HttpResponse response) override;
-    void start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length) override;
-    void flush() override { pump(); }
+    void start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length,
+               std::initializer_list<Field> own) override;
+    void flush() override { send_ready(); }
     void write(std::string_view data) override;
+    bool offer(std::string_view data) override;
     void finish() override;
     void abort() override { shut(); }
     void reset() override;
@@ -61,12 +65,17 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
 
     void wait_readable();
     void on_readable(std::error_code error);
+    asio::mutable_buffer place_for_body();
+    void keep_body(std::string_view piece);
     void feed(std::string_view data);
     void on_head(bool more);
     void serve();
     void refuse(int status, std::string_view message);
-    void pump();
+    bool send_ready();
+    void send_rest(std::span<const asio::const_buffer> buffers, std::size_t sent, bool piece, bool last);
+    void tell_later(std::error_code error, bool piece, bool last);
     void on_sent(std::error_code error, bool piece, bool last);
+    void answered();
     void next_request();
     void linger();
     void client_left();
@@ -84,11 +93,13 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     std::size_t max_body_bytes_;  // of the parser
     fairlead::HttpParser parser_;
     fairlead::HttpRequest request_{};
-    std::string incoming_{};  // of its body, so far
-    std::string pending_{};   // what the client sent ahead of its turn
+    std::string incoming_{};  // room for its body: what has come are the first `received_` bytes
+    std::size_t received_ = 0;
+    std::string pending_{};  // what the client sent ahead of its turn
     std::shared_ptr<Responder> responder_{};
 
-    // The answer: `head_` and `data_` are what is to be sent next, `sending_` what is being sent.
+    // The answer: `head_` and `data_` are what is to be sent next, `sending_` what a slow client has still to
+    // take.
     std::string head_{};
     std::string sending_{};
     std::string_view data_{};
@@ -102,6 +113,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     bool head_seen_ = false;
     bool writing_ = false;
     bool finishing_ = false;
+    bool serving_ = false;  // the handler is being called
 };
 
 }  // namespace http_server

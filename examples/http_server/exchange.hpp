@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <asio/any_io_executor.hpp>
 
@@ -49,16 +51,24 @@ class Exchange {
     /// The whole answer. Its length goes into the head.
     virtual void respond(fairlead::HttpResponse response) = 0;
 
+    /// A field of a head.
+    using Field = std::pair<std::string_view, std::string_view>;
+
     /// The head of an answer of `length` bytes; unknown: chunked, or to the connection's end for HTTP/1.0.
-    /// Sent with the first piece, or by `flush`. `Content-Length` and hop-by-hop fields must not be among the
-    /// headers.
-    virtual void start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length) = 0;
+    /// Sent with the first piece, or by `flush`. Of its fields `Content-Length` and hop-by-hop ones are left
+    /// out, and those that `own` replaces. (Not what a `Connection` field names: `remove_hop_by_hop` does.)
+    virtual void start(const fairlead::HttpResponse& head, std::optional<std::uint64_t> length,
+                       std::initializer_list<Field> own = {}) = 0;
 
     /// Sends the head if nothing has been written yet; does nothing else. `on_written` is not called for it.
     virtual void flush() = 0;
 
     /// Sends a piece, not empty; `data` must live until `on_written`.
     virtual void write(std::string_view data) = 0;
+
+    /// Sends a piece, not empty. True when it has been taken and the next may follow at once; false when the
+    /// client is slow: what is left was copied, and `on_written` will tell. Either way `data` may go.
+    virtual bool offer(std::string_view data) = 0;
 
     /// The answer is complete. An answer shorter or longer than its `length` breaks the connection.
     virtual void finish() = 0;

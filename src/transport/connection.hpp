@@ -17,14 +17,14 @@
 #include <asio/ssl/context.hpp>
 #include <asio/ssl/host_name_verification.hpp>
 #include <asio/ssl/stream.hpp>
-#include <asio/strand.hpp>
 #include <asio/write.hpp>
 
 #include <fairlead/transport/http_parser.hpp>
 
 namespace fairlead::detail {
 
-using Strand = asio::strand<asio::any_io_executor>;
+/// A strand, or an executor on which everything runs in turn anyway.
+using Strand = asio::any_io_executor;
 
 /// Reads do not block and are tried when the socket is ready, so that a waiting connection needs no buffer.
 ///

@@ -32,12 +32,12 @@ std::error_code connect_error(std::error_code error) noexcept {
 }  // namespace
 
 Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend,
-                   HttpRequest request, Deadline deadline, SendCompletion send, OpenCompletion open)
+                   const HttpRequest& request, Deadline deadline, SendCompletion send, OpenCompletion open)
     : transport_{std::move(transport)},
       started_{now()},
       endpoint_{transport_->endpoint(backend.url, started_)},
       connection_{endpoint_ ? endpoint_->take(started_) : nullptr},
-      strand_{connection_ ? connection_->strand : Strand{transport_->executor}},
+      strand_{connection_ ? connection_->strand : transport_->make_strand()},
       timer_{strand_},
       connect_timeout_{backend.connect_timeout},
       timeout_{backend.timeout},
@@ -51,12 +51,14 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
         refused_ = TransportErrc::bad_url;
         return;
     }
-    if (transport_->options.ask_for_load && !request.headers.contains(orca_request_header))
-        request.headers.add(std::string{orca_request_header}, "TEXT");
     refused_ = write_head(request, endpoint_->origin, backend.api_key, head_);
     if (refused_) return;
-    method_ = std::move(request.method);
-    body_ = std::move(request.body);
+    if (transport_->options.ask_for_load && !request.headers.contains(orca_request_header)) {
+        // Before the empty line.
+        head_.insert(head_.size() - 2, std::string{orca_request_header} + ": TEXT\r\n");
+    }
+    method_ = request.method;
+    body_ = request.body;
     overall_at_ = deadline.at;
     overall_error_ = Errc::deadline_passed;
     if (backend.total_timeout) {
@@ -235,6 +237,7 @@ void Exchange::fail(std::error_code error) {
     if (send_) return send_.post(error, HttpResponse{});
     if (open_) return open_.post(error, HttpResponse{}, HttpBody{});
     if (read_) read_.post(error, 0);
+    if (piece_) piece_.post(error, HttpPiece{});
 }
 
 void Exchange::close() {

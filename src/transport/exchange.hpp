@@ -29,13 +29,15 @@ namespace fairlead::detail {
 /// the exchange; it holds its connections until then, because operations of TLS refer to theirs.
 class Exchange final : public HttpExchange, public std::enable_shared_from_this<Exchange> {
   public:
-    Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend, HttpRequest request,
-             Deadline deadline, SendCompletion send, OpenCompletion open);
+    Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend,
+             const HttpRequest& request, Deadline deadline, SendCompletion send, OpenCompletion open);
     ~Exchange() override;
 
     void start() override;
     void cancel() override;
     void read(asio::mutable_buffer into, ReadCompletion done) override;
+    void read_piece(PieceCompletion done, bool may_lend) override;
+    HttpReady take_ready() override;
     asio::any_io_executor executor() const override { return transport_->executor; }
 
   private:
@@ -56,7 +58,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     void wait_readable();
     void on_readable();
     void read_head_or_whole();
-    void read_piece();
+    void begin_read();
+    void read_body();
     void take_head(bool head_complete);
     void parse(std::span<const char> data);
     void on_read_error(std::error_code error);
@@ -112,6 +115,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     SendCompletion send_;
     OpenCompletion open_;
     ReadCompletion read_{};
+    PieceCompletion piece_{};
     asio::mutable_buffer into_{};
     const bool whole_;
 
@@ -137,6 +141,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     bool waiting_ = false;
     bool head_taken_ = false;
     bool body_began_ = false;
+    bool may_lend_ = false;
+    bool came_whole_ = false;        // the body's end came with the head
     bool any_byte_ = false;          // of a response, an interim one included
     std::atomic<bool> over_{false};  // there is nothing left to cancel
 };

@@ -41,7 +41,7 @@ void Exchange::wait_readable() {
 
 void Exchange::on_readable() {
     if (phase_ == Phase::head || whole_) return read_head_or_whole();
-    if (read_) read_piece();
+    if (read_ || piece_) read_body();
 }
 
 void Exchange::read_head_or_whole() {
@@ -81,6 +81,7 @@ void Exchange::parse(std::span<const char> data) {
         response_.body.append(step.body);
     }
     if (complete) {
+        came_whole_ = true;
         message_done(data.empty());
     } else if (head_taken_) {
         phase_ = Phase::body;
@@ -99,6 +100,11 @@ void Exchange::take_head(bool head_complete) {
     auto& parser = connection_->parser;
     response_ = parser.take_response();
     keep_ = time_to_keep();
+    // Nothing is sent twice from here on; what is still being sent must stay.
+    if (written_) {
+        std::string{}.swap(head_);
+        body_ = {};
+    }
     if (whole_) {
         response_.body.reserve(
             static_cast<std::size_t>(std::min(parser.content_length().value_or(0), most_reserved)));
@@ -148,18 +154,43 @@ void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
         if (e.phase_ == Phase::done) return done.post(e.error_, 0);
         e.read_ = std::move(done);
         e.into_ = into;
-        e.body_began_ ? e.limit(e.idle_timeout_, TransportErrc::idle_timeout)
-                      : e.limit(e.first_byte_timeout_, TransportErrc::first_byte_timeout);
-        // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
-        if (!e.connection_->is_tls()) return e.wait_readable();
-        asio::post(e.strand_, [self] {
-            if (self->phase_ != Phase::done && self->read_) self->read_piece();
-        });
+        e.begin_read();
     });
 }
 
-/// Reads into the caller's buffer and takes the framing out in place: it is never shorter than the data.
-void Exchange::read_piece() {
+void Exchange::read_piece(PieceCompletion done, bool may_lend) {
+    asio::dispatch(strand_, [self = shared_from_this(), done = std::move(done), may_lend]() mutable {
+        auto& e = *self;
+        if (auto ready = e.take_ready(); !ready.data.empty()) {
+            return done.post({}, HttpPiece{std::move(ready.data)});
+        }
+        if (e.phase_ == Phase::done) return done.post(e.error_, HttpPiece{});
+        e.piece_ = std::move(done);
+        e.may_lend_ = may_lend && e.transport_->options.one_thread;
+        e.begin_read();
+    });
+}
+
+HttpReady Exchange::take_ready() {
+    HttpReady ready{std::exchange(pending_, {}), came_whole_};
+    if (pending_read_ > 0) ready.data.erase(0, std::exchange(pending_read_, 0));
+    return ready;
+}
+
+void Exchange::begin_read() {
+    body_began_ ? limit(idle_timeout_, TransportErrc::idle_timeout)
+                : limit(first_byte_timeout_, TransportErrc::first_byte_timeout);
+    // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
+    if (!connection_->is_tls()) return wait_readable();
+    asio::post(strand_, [self = shared_from_this()] {
+        if (self->phase_ != Phase::done && (self->read_ || self->piece_)) self->read_body();
+    });
+}
+
+/// Reads into the caller's buffer, or into the thread's, and takes the framing out in place: it is never
+/// shorter than the data.
+void Exchange::read_body() {
+    if (piece_) into_ = asio::buffer(borrowed_buffer());
     if (into_.size() == 0) return complete_read({}, 0);
     auto* const base = static_cast<char*>(into_.data());
     for (;;) {
@@ -176,8 +207,10 @@ void Exchange::read_piece() {
                 // What came whole before the mistake is given first.
                 if (kept == 0) return fail(step.error);
                 auto done = std::move(read_);
+                auto piece_done = std::move(piece_);
                 fail(step.error);
-                return done.dispatch({}, kept);
+                if (done) return done.dispatch({}, kept);
+                return piece_done.dispatch({}, HttpPiece{std::string{base, kept}});
             }
             data = data.subspan(step.consumed);
             complete = step.message_complete;
@@ -196,22 +229,25 @@ void Exchange::read_piece() {
 
 void Exchange::complete_read(std::error_code error, std::size_t size) {
     if (phase_ != Phase::done) no_limit();  // silence counts only while somebody waits
-    if (read_) read_.dispatch(error, size);
+    if (read_) return read_.dispatch(error, size);
+    if (!piece_) return;
+    const std::string_view bytes{static_cast<const char*>(into_.data()), size};
+    piece_.dispatch(error, may_lend_ || size == 0 ? HttpPiece::lent(bytes) : HttpPiece{std::string{bytes}});
 }
 
 // --- making one ---
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request,
+                                            const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, SendCompletion done) {
-    return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, std::move(done),
+    return std::make_shared<Exchange>(transport, backend, request, deadline, std::move(done),
                                       OpenCompletion{});
 }
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request,
+                                            const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, OpenCompletion done) {
-    return std::make_shared<Exchange>(transport, backend, std::move(request), deadline, SendCompletion{},
+    return std::make_shared<Exchange>(transport, backend, request, deadline, SendCompletion{},
                                       std::move(done));
 }
 

@@ -1,6 +1,7 @@
 // Checks the bytes of a head, or of trailers, line by line, before any other reader sees them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,14 +12,17 @@
 
 namespace fairlead::detail {
 
+inline constexpr auto token_chars = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"})
+        table[static_cast<unsigned char>(c)] = true;
+    for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = true;
+    for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = true;
+    return table;
+}();
+
 /// Whether a character may stand in a token: method, header name (RFC 9110, 5.6.2).
-constexpr bool is_token_char(char c) noexcept {
-    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-    for (const char allowed : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'}) {
-        if (c == allowed) return true;
-    }
-    return false;
-}
+constexpr bool is_token_char(char c) noexcept { return token_chars[static_cast<unsigned char>(c)]; }
 
 constexpr bool is_control_char(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
@@ -44,6 +48,8 @@ class HeadScanner {
     std::size_t scan(std::span<const char> input, std::error_code& error) noexcept {
         std::size_t i = 0;
         for (; i < input.size() && state_ != State::done; ++i) {
+            i = skip_plain(input, i);
+            if (i == input.size()) break;
             if (const auto refused = step(input[i]); refused != accepted) {
                 error = refused;
                 return i;
@@ -65,6 +71,16 @@ class HeadScanner {
         done
     };
     static constexpr TransportErrc accepted{};
+
+    /// Past what changes nothing: most of a head is inside names and values.
+    std::size_t skip_plain(std::span<const char> input, std::size_t i) const noexcept {
+        if (state_ == State::value) {
+            while (i < input.size() && !is_control_char(input[i])) ++i;
+        } else if (state_ == State::name) {
+            while (i < input.size() && is_token_char(input[i])) ++i;
+        }
+        return i;
+    }
 
     TransportErrc step(char c) noexcept {
         switch (state_) {

@@ -12,11 +12,6 @@
 namespace fairlead::detail {
 namespace {
 
-// What belongs to one connection (RFC 9110, 7.6.1), and what is set here. `Expect` goes too: the body is sent
-// with the head, so there is nothing to be allowed.
-constexpr std::string_view ours[] = {"Host",    "Content-Length",    "Connection", "Keep-Alive", "TE",
-                                     "Trailer", "Transfer-Encoding", "Upgrade",    "Expect"};
-
 bool is_token(std::string_view text) noexcept {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
 }
@@ -25,14 +20,11 @@ bool is_value(std::string_view text) noexcept {
     return std::none_of(text.begin(), text.end(), [](char c) { return is_control_char(c) && c != '\t'; });
 }
 
-bool is_left_out(const HttpHeaders& headers, std::string_view name, bool has_key) {
-    constexpr std::string_view proxy = "Proxy-";
-    for (const auto each : ours) {
-        if (equal_ignoring_case(each, name)) return true;
-    }
-    if (equal_ignoring_case(name.substr(0, proxy.size()), proxy)) return true;
-    if (has_key && equal_ignoring_case(name, "Authorization")) return true;
-    return has_token(headers, "Connection", name);
+/// What belongs to one connection, and what is set here.
+bool is_left_out(std::string_view name, bool has_key) noexcept {
+    return is_hop_by_hop(name) || equal_ignoring_case(name, "Host") ||
+           equal_ignoring_case(name, "Content-Length") ||
+           (has_key && equal_ignoring_case(name, "Authorization"));
 }
 
 }  // namespace
@@ -72,9 +64,11 @@ std::error_code write_head(const HttpRequest& request, const Origin& origin, std
     if (!is_value(api_key)) return TransportErrc::bad_header_to_send;
     out.append(request.method).append(" ").append(origin.base_path).append(request.target);
     out.append(" HTTP/1.1\r\nHost: ").append(origin.host_header).append("\r\n");
+    const bool names_others = request.headers.contains("Connection");
     for (const auto& [name, value] : request.headers) {
         if (!is_token(name) || !is_value(value)) return TransportErrc::bad_header_to_send;
-        if (is_left_out(request.headers, name, !api_key.empty())) continue;
+        if (is_left_out(name, !api_key.empty())) continue;
+        if (names_others && has_token(request.headers, "Connection", name)) continue;
         out.append(name).append(": ").append(value).append("\r\n");
     }
     if (!api_key.empty()) out.append("Authorization: Bearer ").append(api_key).append("\r\n");

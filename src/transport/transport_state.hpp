@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <asio/ssl/context.hpp>
+#include <asio/strand.hpp>
 
 #include <fairlead/model/time.hpp>
 #include <fairlead/transport/http_transport.hpp>
@@ -61,6 +62,12 @@ class TransportState {
     asio::ssl::context& tls();
 
     std::size_t idle_connections(Time now);
+
+    /// For one connection and all that is done over it.
+    Strand make_strand() const {
+        if (options.one_thread) return executor;
+        return asio::make_strand(executor);
+    }
 
     const asio::any_io_executor executor;
     const HttpTransportOptions options;

@@ -52,6 +52,17 @@ TEST_CASE("a change of the fleet changes which models there are") {
     CHECK(router.choose("c").verdict == Verdict::selected);
 }
 
+TEST_CASE("names matter as soon as one backend has a model of its own") {
+    gateway::ModelRouter router{std::vector<std::string>{"", ""}};
+    CHECK_FALSE(router.names_matter());
+    router.set_models({"", "b"});
+    CHECK(router.names_matter());
+    router.set_models({"b"});
+    CHECK(router.names_matter());  // another name is replaced by it
+    router.set_models({});
+    CHECK_FALSE(router.names_matter());
+}
+
 TEST_CASE("fields of one connection, and those that Connection names, are not passed on") {
     fairlead::HttpHeaders headers;
     headers.add("connection", "close, X-Secret");

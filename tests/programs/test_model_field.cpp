@@ -103,3 +103,18 @@ TEST_CASE("nesting is read to 256 levels and refused beyond") {
     CHECK_FALSE(find_model(nested(256)).problem.empty());
     CHECK_FALSE(find_model(nested(1'000'000)).problem.empty());
 }
+
+TEST_CASE("long strings are read alike wherever something stands in them") {
+    for (std::size_t at = 0; at < 70; ++at) {
+        INFO(at);
+        const auto body = [at](const std::string& inside) {
+            return R"({"s":")" + std::string(at, 'x') + inside + std::string(70 - at, 'y') +
+                   R"(","model":"m"})";
+        };
+        for (const std::string good : {"", "\\\"", "\\n", "\xC3\xA9", "\x7F", " "}) {
+            CHECK(find_model(body(good)).field.value == "m");
+        }
+        for (const std::string bad : {"\n", "\x1F", "\\x", "\""})
+            CHECK_FALSE(find_model(body(bad)).problem.empty());
+    }
+}

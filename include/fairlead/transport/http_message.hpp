@@ -22,6 +22,27 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexc
     return true;
 }
 
+/// Whether a field of this name belongs to one connection only and is never passed on (RFC 9110, 7.6.1),
+/// beside what `Connection` itself names. `Expect` is one of them: a body is sent with its head, so nothing
+/// waits.
+constexpr bool is_hop_by_hop(std::string_view name) noexcept {
+    const auto is = [name](std::string_view other) { return equal_ignoring_case(name, other); };
+    switch (name.size()) {
+        case 2:
+            return is("TE");
+        case 6:
+            return is("Expect");
+        case 7:
+            return is("Upgrade") || is("Trailer");
+        case 10:
+            return is("Connection") || is("Keep-Alive");
+        case 17:
+            return is("Transfer-Encoding");
+        default:  // Proxy-Connection, Proxy-Authenticate, Proxy-Authorization
+            return name.size() > 6 && equal_ignoring_case(name.substr(0, 6), "Proxy-");
+    }
+}
+
 /// One header field as it stands in a message.
 struct HttpHeader {
     std::string name{};
@@ -77,6 +98,12 @@ class HttpHeaders {
 
     /// Removes every field of this name; returns how many there were.
     std::size_t remove(std::string_view name) { return erase(name, 0); }
+
+    /// Removes every field for which `unwanted(field)` holds, in one pass; returns how many there were.
+    template <class Predicate>
+    std::size_t remove_if(Predicate unwanted) {
+        return std::erase_if(fields_, unwanted);
+    }
 
     void clear() noexcept { fields_.clear(); }
     std::size_t size() const noexcept { return fields_.size(); }
@@ -138,6 +165,37 @@ class HttpRequest {
     std::string target{"/"};  ///< path and query, such as "/v1/chat/completions"
     HttpHeaders headers{};
     SharedBody body{};
+};
+
+/// Bytes of a response's body, handed to whoever reads it. Move-only. The view lives until the handler that
+/// it is given to returns; in a coroutine, until that waits again.
+class HttpPiece {
+  public:
+    HttpPiece() = default;
+    explicit HttpPiece(std::string owned) noexcept : owned_{std::move(owned)}, is_owned_{true} {}
+    HttpPiece(HttpPiece&&) noexcept = default;
+    HttpPiece& operator=(HttpPiece&&) noexcept = default;
+
+    /// Of somebody else's memory, which must stay until the handler has run.
+    static HttpPiece lent(std::string_view bytes) noexcept {
+        HttpPiece piece;
+        piece.lent_ = bytes;
+        return piece;
+    }
+
+    std::string_view view() const noexcept { return is_owned_ ? std::string_view{owned_} : lent_; }
+    std::size_t size() const noexcept { return view().size(); }
+
+  private:
+    std::string owned_{};
+    std::string_view lent_{};
+    bool is_owned_ = false;
+};
+
+/// What of a body came together with its head.
+struct HttpReady {
+    std::string data{};
+    bool complete = false;  ///< the body's end has come, too
 };
 
 /// A response. `status` 0 stands for "there was none".

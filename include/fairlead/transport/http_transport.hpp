@@ -30,6 +30,7 @@
 #include <fairlead/model/time.hpp>
 #include <fairlead/resilience/engine_metrics.hpp>
 #include <fairlead/transport/detail/completion.hpp>
+#include <fairlead/transport/detail/executor_of.hpp>
 #include <fairlead/transport/detail/http_exchange.hpp>
 #include <fairlead/transport/detail/scrape.hpp>
 #include <fairlead/transport/http_message.hpp>
@@ -57,6 +58,9 @@ struct HttpTransportOptions {
     Duration idle_timeout = std::chrono::seconds{30};
     /// The largest body that `async_send` collects; `async_open` has no limit, since it keeps nothing.
     std::size_t max_response_bytes = std::size_t{64} * 1024 * 1024;
+    /// The executor is a strand, or its loop is run by one thread, and handlers run there, too: then
+    /// exchanges need no strand of their own.
+    bool one_thread = false;
     HttpLimits limits{};  ///< of response heads
     TlsOptions tls{};
     bool ask_for_load = false;  ///< every request asks its backend to tell its load (transport/orca.hpp)
@@ -94,6 +98,24 @@ class HttpBody {
         exchange_->read(buffer, detail::ReadCompletion{std::move(handler), fallback});
     }
 
+    /// Reads what has come, as `async_read` does, without a buffer: `void(std::error_code, HttpPiece)`. Bytes
+    /// are read into memory of the thread's when they are there, so that a quiet stream holds none. With
+    /// `one_thread` and a handler on the transport's executor they are not copied, either.
+    template <class Handler>
+    void async_read_piece(Handler handler) {
+        const asio::any_io_executor fallback =
+            exchange_ ? exchange_->executor() : asio::any_io_executor{asio::system_executor{}};
+        if (!exchange_) {
+            return detail::PieceCompletion{std::move(handler), fallback}.post(asio::error::eof, HttpPiece{});
+        }
+        detail::let_cancel(asio::get_associated_cancellation_slot(handler), exchange_);
+        const bool at_home = detail::executor_of(handler, fallback) == fallback;
+        exchange_->read_piece(detail::PieceCompletion{std::move(handler), fallback}, at_home);
+    }
+
+    /// What came together with the head, and whether that was all. Once, before the first read.
+    HttpReady take_ready() { return exchange_ ? exchange_->take_ready() : HttpReady{{}, true}; }
+
     /// Closes the connection at once unless the body has been read.
     void cancel() {
         if (exchange_) exchange_->cancel();
@@ -110,10 +132,10 @@ using SendCompletion = Completion<std::error_code, HttpResponse>;
 using OpenCompletion = Completion<std::error_code, HttpResponse, HttpBody>;
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request,
+                                            const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, SendCompletion done);
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
-                                            const BackendConfig& backend, HttpRequest request,
+                                            const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, OpenCompletion done);
 
 HttpRequest probe_request(const HealthOverride& health);
@@ -177,16 +199,19 @@ class HttpTransport {
     explicit HttpTransport(Context& context, HttpTransportOptions options = {})
         : HttpTransport{asio::any_io_executor{context.get_executor()}, std::move(options)} {}
 
-    /// The whole response: `void(std::error_code, HttpResponse)`.
+    /// The whole response: `void(std::error_code, HttpResponse)`. Of the request only the body is kept, which
+    /// is shared.
     template <class Handler>
-    void async_send(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
-        begin<detail::SendCompletion>(backend, std::move(request), deadline, std::move(handler));
+    void async_send(const BackendConfig& backend, const HttpRequest& request, Deadline deadline,
+                    Handler handler) {
+        begin<detail::SendCompletion>(backend, request, deadline, std::move(handler));
     }
 
     /// The response's head, and its body to be read: `void(std::error_code, HttpResponse, HttpBody)`.
     template <class Handler>
-    void async_open(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
-        begin<detail::OpenCompletion>(backend, std::move(request), deadline, std::move(handler));
+    void async_open(const BackendConfig& backend, const HttpRequest& request, Deadline deadline,
+                    Handler handler) {
+        begin<detail::OpenCompletion>(backend, request, deadline, std::move(handler));
     }
 
     /// Asks how the backend is: `void(std::error_code, Outcome)`. Success when status and body are as its
@@ -225,9 +250,9 @@ class HttpTransport {
 
   private:
     template <class Done, class Handler>
-    void begin(const BackendConfig& backend, HttpRequest request, Deadline deadline, Handler handler) {
+    void begin(const BackendConfig& backend, const HttpRequest& request, Deadline deadline, Handler handler) {
         auto slot = asio::get_associated_cancellation_slot(handler);
-        const auto exchange = detail::make_exchange(state_, backend, std::move(request), deadline,
+        const auto exchange = detail::make_exchange(state_, backend, request, deadline,
                                                     Done{std::move(handler), get_executor()});
         detail::let_cancel(std::move(slot), exchange);
         exchange->start();

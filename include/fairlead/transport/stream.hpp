@@ -17,6 +17,7 @@
 #include <fairlead/balancer/lease.hpp>
 #include <fairlead/model/outcome.hpp>
 #include <fairlead/model/time.hpp>
+#include <fairlead/transport/http_message.hpp>
 
 namespace fairlead {
 
@@ -76,6 +77,22 @@ class Stream {
             token, buffer);
     }
 
+    /// As `async_read`, without a buffer, where the transport's body can (`HttpBody::async_read_piece`):
+    /// `void(std::error_code, HttpPiece)`. The piece lives as long as the handler runs.
+    template <class Token>
+    auto async_read_piece(Token&& token) {
+        return asio::async_initiate<Token, void(std::error_code, HttpPiece)>(
+            [open = open_](auto handler) { open->read_piece(std::move(handler)); }, token);
+    }
+
+    /// What of the body came together with the head, where the transport's body can tell
+    /// (`HttpBody::take_ready`). Once, before the first read. When it is complete, `end_reached` takes the
+    /// place of the last read.
+    auto take_ready() { return open_->take_ready(); }
+
+    /// Reports the end of a body that `take_ready` called complete.
+    void end_reached() { open_->was_read(asio::error::eof, 0); }
+
     /// What the answer's `usage` told, to be reported at the end.
     void count_tokens(std::uint64_t prompt, std::uint64_t completion) noexcept {
         open_->prompt_tokens = prompt;
@@ -112,11 +129,25 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
         if (lease) finish(Outcome::cancelled);
     }
 
-    const BackendConfig& backend() const noexcept { return lease ? *lease : ended_backend; }
+    const BackendConfig& backend() const noexcept {
+        static const BackendConfig none{};
+        return lease ? *lease : ended_backend ? *ended_backend : none;
+    }
 
     template <class Handler>
     void read(asio::mutable_buffer into, Handler handler) {
         body.async_read(into, ReadHandler<Handler>{this->shared_from_this(), std::move(handler)});
+    }
+
+    template <class Handler>
+    void read_piece(Handler handler) {
+        body.async_read_piece(ReadHandler<Handler>{this->shared_from_this(), std::move(handler)});
+    }
+
+    auto take_ready() {
+        auto ready = body.take_ready();
+        if (!ready.data.empty()) was_read({}, ready.data.size());
+        return ready;
     }
 
     /// Notes what was read, then hands it on; executor and cancellation are the caller's.
@@ -137,6 +168,10 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
         void operator()(std::error_code error, std::size_t size) {
             self->was_read(error, size);
             std::move(handler)(error, size);
+        }
+        void operator()(std::error_code error, HttpPiece piece) {
+            self->was_read(error, piece.size());
+            std::move(handler)(error, std::move(piece));
         }
     };
 
@@ -166,7 +201,7 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
 
     /// Gives the place back although the body is still to be read. Throws std::bad_alloc.
     void report_early(const Outcome& outcome) {
-        ended_backend = *lease;
+        ended_backend = std::make_unique<BackendConfig>(*lease);
         finish(outcome);
     }
 
@@ -181,7 +216,8 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     Lease lease;
     Response head;
     Body body;
-    BackendConfig ended_backend{};  // what is shown when the lease, and the config with it, has gone
+    std::unique_ptr<BackendConfig>
+        ended_backend{};  // what is shown when the lease, and the config with it, has gone
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
     bool is_cancelled = false;

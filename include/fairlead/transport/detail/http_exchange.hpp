@@ -11,10 +11,12 @@
 #include <asio/cancellation_type.hpp>
 
 #include <fairlead/transport/detail/completion.hpp>
+#include <fairlead/transport/http_message.hpp>
 
 namespace fairlead::detail {
 
 using ReadCompletion = Completion<std::error_code, std::size_t>;
+using PieceCompletion = Completion<std::error_code, HttpPiece>;
 
 /// Any thread may call these; each goes to the exchange's strand. No handler runs inside them.
 class HttpExchange {
@@ -26,6 +28,10 @@ class HttpExchange {
     virtual void cancel() = 0;
     /// Reads body. One at a time.
     virtual void read(asio::mutable_buffer into, ReadCompletion done) = 0;
+    /// Reads body into memory of the thread's. `may_lend`: the handler runs on the exchange's own executor.
+    virtual void read_piece(PieceCompletion done, bool may_lend) = 0;
+    /// Only between the head and the first read, by whoever got the head.
+    virtual HttpReady take_ready() = 0;
     virtual asio::any_io_executor executor() const = 0;
 };
 
