@@ -43,7 +43,7 @@ constexpr std::array panels{
 };
 
 constexpr int margin = 16;
-constexpr int name_width = 190;
+constexpr int label_width = 190;
 constexpr int panel_width = 200;
 constexpr int bar_room = 140;  // the rest of a panel is for the figure behind the bar
 constexpr int bar_height = 11;
@@ -108,7 +108,7 @@ std::string svg_of(const TraceFigures& trace, std::span<const Row> rows) {
             most[i] = std::max(most[i], panels[i].value(row.figures));
     }
     const int group = static_cast<int>(settings.size()) * bar_step + group_gap;
-    const int width = 2 * margin + name_width + static_cast<int>(panels.size()) * panel_width;
+    const int width = 2 * margin + label_width + static_cast<int>(panels.size()) * panel_width;
     const int height = head_height + static_cast<int>(strategies.size()) * group + margin;
     std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) +
                       " " + std::to_string(height) + "\" role=\"img\" aria-labelledby=\"title\">\n" +
@@ -125,7 +125,7 @@ std::string svg_of(const TraceFigures& trace, std::span<const Row> rows) {
         x += 30 + 6 * static_cast<int>(settings[i].size());
     }
     for (std::size_t i = 0; i < panels.size(); ++i)
-        add_text(svg, margin + name_width + static_cast<int>(i) * panel_width, 66, "head", panels[i].title);
+        add_text(svg, margin + label_width + static_cast<int>(i) * panel_width, 66, "head", panels[i].title);
     for (std::size_t i = 0; i < strategies.size(); ++i) {
         const int top = head_height + static_cast<int>(i) * group;
         add_text(svg, margin, top + (group - group_gap) / 2 + 5, "", strategies[i]);
@@ -139,7 +139,7 @@ std::string svg_of(const TraceFigures& trace, std::span<const Row> rows) {
         for (std::size_t i = 0; i < panels.size(); ++i) {
             const double value = panels[i].value(row.figures);
             const double length = most[i] > 0 ? bar_room * value / most[i] : 0;
-            const int left = margin + name_width + static_cast<int>(i) * panel_width;
+            const int left = margin + label_width + static_cast<int>(i) * panel_width;
             add_bar(svg, left, y, length, setting);
             add_text(svg, left + static_cast<int>(length) + 5, y + 10, "small",
                      formatted(panels[i].format, value));
