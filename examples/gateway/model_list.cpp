@@ -22,14 +22,14 @@ namespace gateway {
 namespace {
 
 using http_server::Exchange;
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr std::string_view all_models = "/v1/models";
 
 // An engine answers from memory; one that takes longer is busy or gone, and its model is listed all the same.
 constexpr auto patience = std::chrono::seconds{5};
 
-json bare_entry(const std::string& name) {
+Json bare_entry(const std::string& name) {
     return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "fairlead"}};
 }
 
@@ -112,7 +112,7 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
     }
 
     void note(const std::string& name, const std::string& body) {
-        const auto list = json::parse(body, nullptr, false);
+        const auto list = Json::parse(body, nullptr, false);
         if (!list.is_object() || !list.contains("data") || !list["data"].is_array()) return;
         for (const auto& entry : list["data"]) {
             if (!entry.is_object() || !entry.contains("id") || !entry["id"].is_string()) continue;
@@ -133,9 +133,9 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
     }
 
     fairlead::HttpResponse answer() const {
-        json body;
+        Json body;
         if (path_ == all_models) {
-            json data = json::array();
+            Json data = Json::array();
             for (const auto& [name, entry] : entries_) data.push_back(entry);
             body = {{"object", "list"}, {"data", std::move(data)}};
         } else {
@@ -149,7 +149,7 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
         fairlead::HttpResponse response;
         response.status = 200;
         response.headers.set("Content-Type", "application/json");
-        response.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
+        response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
         return response;
     }
 
@@ -159,7 +159,7 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
     const std::vector<std::string> names_;
     const bool is_sole_;  // one model, or none that is known: all that its engine lists will do
     const std::string path_;
-    std::map<std::string, json> entries_{};
+    std::map<std::string, Json> entries_{};
     std::deque<asio::cancellation_signal> cancel_{};  // a signal does not move
     std::size_t waits_for_ = 0;
 };
