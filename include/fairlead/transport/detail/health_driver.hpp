@@ -54,13 +54,12 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     void begin() {
         follow_fleet();  // the first set is what is there now
         subscription_ = balancer_.watch([weak = this->weak_from_this()](const Event& event) {
-            using Kind = Event::Kind;
-            if (event.kind == Kind::options_changed) {
+            if (event.kind == Event::Kind::options_changed) {
                 if (const auto self = weak.lock()) self->options_changed();
                 return;
             }
-            if (event.kind != Kind::backend_added && event.kind != Kind::backend_updated &&
-                event.kind != Kind::backend_removed) {
+            if (event.kind != Event::Kind::backend_added && event.kind != Event::Kind::backend_updated &&
+                event.kind != Event::Kind::backend_removed) {
                 return;
             }
             if (const auto self = weak.lock()) self->fleet_changed();
