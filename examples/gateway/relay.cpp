@@ -27,9 +27,9 @@ constexpr std::string_view session_header = "X-Session-ID";
 RelayRequest::Body body_kind(std::string_view content_type) {
     const auto type = media_type(content_type);
     if (type == "multipart/form-data") return RelayRequest::Body::form;
-    const bool json =
+    const bool is_json =
         type.empty() || type.find("json") != std::string::npos || type == "application/x-www-form-urlencoded";
-    return json ? RelayRequest::Body::json : RelayRequest::Body::opaque;
+    return is_json ? RelayRequest::Body::json : RelayRequest::Body::opaque;
 }
 
 class Relay final : public http_server::Responder, public std::enable_shared_from_this<Relay> {
