@@ -260,7 +260,7 @@ TEST_CASE("what callers ask for does not stay in memory: subsets and unknown mod
     CHECK(most < 4096 * 3 + 64 * 20 + 500);
 }
 
-TEST_CASE("a backend takes at most 1,700 bytes, and a table of consistent_hash 1 MiB in all") {
+TEST_CASE("a backend takes at most 1,800 bytes, and a table of consistent_hash 1 MiB in all") {
     // What each adds is the difference to one backend; their strings are short ones, but for the URL.
     const auto taken = [](auto strategy, std::size_t n) {
         const std::size_t before = bytes.load();
@@ -272,9 +272,10 @@ TEST_CASE("a backend takes at most 1,700 bytes, and a table of consistent_hash 1
     const std::size_t strings = 1000 * std::string{fleet(1000).back().url}.capacity();
     const std::size_t each = (taken(RoundRobin{}, 1001) - taken(RoundRobin{}, 1) - strings) / 1000;
     INFO(each << " bytes a backend");
-    // The mark is 1 KiB. Of what there is, the account, config, member, candidate and findings are 1,190, two
-    // histograms 250, the system's own rounding and the tables of names the rest: 1,638 with g++ 12.
-    CHECK(each <= 1700);
+    // The mark is 1 KiB. Of what there is, the account, config, member, candidate and findings are the most,
+    // two histograms 250, what engines told, the system's own rounding and the tables of names the rest:
+    // 1,766 with g++ 12.
+    CHECK(each <= 1800);
     // consistent_hash: 1 MiB in all, the times that all tables of a process share included.
     static_cast<void>(taken(ConsistentHash{}, 1));
     CHECK(taken(ConsistentHash{}, 1000) - taken(RoundRobin{}, 1000) + 65'536 * 4 <= std::size_t{1} << 20);

@@ -37,7 +37,8 @@ lists_all() {
     shift
     while read -r named; do
         eval "complete_words $words"
-        if ! printf '%s\n' "${COMPREPLY[@]}" | grep -qxF -- "$named"; then
+        # Not through a pipe: grep leaves at the first match, and printf may then die of it.
+        if ! grep -qxF -- "$named" <<<"$(printf '%s\n' "${COMPREPLY[@]}")"; then
             echo "completing [$words] does not offer $named"
             failures=$((failures + 1))
         fi
