@@ -1,8 +1,7 @@
-// What outlives a `HealthChecker` while its probes are under way: the monitor, a timer, who waits for what.
+// What outlives a `HealthChecker` while its probes are under way: the monitor, and who waits for what.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -11,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -19,33 +17,31 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/strand.hpp>
 
 #include <fairlead/balancer/detail/core.hpp>
 #include <fairlead/model/error.hpp>
 #include <fairlead/resilience/health_monitor.hpp>
 #include <fairlead/transport/detail/completion.hpp>
+#include <fairlead/transport/detail/rounds.hpp>
 #include <fairlead/transport/probe_report.hpp>
 
 namespace fairlead::detail {
 
-/// Everything is done in rounds: `wake` posts one to a strand, unless one is posted already; a round takes
-/// what has happened since the last (a changed fleet, results, requests), tells the balancer once, sends what
-/// is due and sets the timer. So results that come together become one snapshot.
-///
-/// The mutex guards all members but is never held while foreign code runs. `visitor_` marks a round that is
-/// with the balancer: `close` waits for it, unless it is called by that very round.
+/// A round takes what has happened since the last (a changed fleet, results, requests), tells the balancer
+/// once, sends what is due and sets the timer. So results that come together become one snapshot.
 template <class Balancer, class Prober>
-class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, Prober>> {
+class HealthDriver : public Rounds<HealthDriver<Balancer, Prober>> {
+    using Base = Rounds<HealthDriver<Balancer, Prober>>;
+    friend Base;
+
   public:
     using Waiter = Completion<std::error_code, ProbeReport>;
 
-    HealthDriver(Balancer& balancer, asio::any_io_executor executor, std::optional<Prober> prober)
-        : balancer_{balancer},
+    HealthDriver(Balancer& balancer, const asio::any_io_executor& executor, std::optional<Prober> prober)
+        : Base{executor},
+          balancer_{balancer},
           prober_{std::move(prober)},
           executor_{executor},
-          loop_{std::make_unique<Loop>(executor)},
           options_{balancer.options()},
           monitor_{options_, seed_of(options_)} {
         if (!options_.health_check) monitor_.stop();
@@ -70,18 +66,12 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
 
     /// Any thread. No round begins after it; one that another thread is in has ended.
     void close() {
-        std::unique_ptr<Loop> loop;
         Waiters waiters;
-        {
-            std::unique_lock lock{mutex_};
+        this->close_loop([&] {
             subscription_.reset();
             cancel_probes();
-            loop = std::move(loop_);
             waiters.swap(waiters_);
-            visit_ended_.wait(lock, [&] {
-                return visitor_ == std::thread::id{} || visitor_ == std::this_thread::get_id();
-            });
-        }
+        });
         refuse(waiters, Errc::cancelled);
     }
 
@@ -116,21 +106,17 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     void ask(std::string name, Handler handler) {
         Waiter waiter{std::move(handler), executor_};
         change([&] {
-            if (loop_) waiters_[std::move(name)].push_back(std::move(waiter));
+            if (this->is_open()) waiters_[std::move(name)].push_back(std::move(waiter));
         });
         if (waiter) waiter.post(Errc::cancelled, {});
     }
 
   private:
-    using Strand = asio::strand<asio::any_io_executor>;
+    using Base::change;
+    using Base::mutex_;
+    using Base::now;
+    using typename Base::Strand;
     using Waiters = std::map<std::string, std::vector<Waiter>, std::less<>>;
-
-    /// What must go before its execution context does, and so not live as long as a probe.
-    struct Loop {
-        explicit Loop(const asio::any_io_executor& executor) : strand{executor}, timer{executor} {}
-        Strand strand;
-        asio::steady_timer timer;
-    };
 
     struct Call {
         HealthProbe probe;
@@ -166,26 +152,6 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         std::shared_ptr<Call> call;
         Strand strand;
     };
-
-    static Time now() noexcept { return std::chrono::steady_clock::now(); }
-
-    template <class Change>
-    void change(Change&& change) {
-        const std::lock_guard lock{mutex_};
-        change();
-        wake_locked();
-    }
-
-    void wake() {
-        const std::lock_guard lock{mutex_};
-        wake_locked();
-    }
-
-    /// Called with the mutex.
-    void wake_locked() {
-        if (!loop_ || std::exchange(awake_, true)) return;
-        asio::post(loop_->strand, [self = this->shared_from_this()] { self->round(); });
-    }
 
     void fleet_changed() {
         change([&] { stale_ = true; });
@@ -224,9 +190,9 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
 
     /// Called with the mutex: where the handlers run, only there may a slot be used.
     void cancel_probes() {
-        if (!loop_ || calls_.empty()) return;
+        if (!this->is_open() || calls_.empty()) return;
         for (auto& [number, call] : calls_) call->cancelled = true;
-        asio::post(loop_->strand, [self = this->shared_from_this(), calls = calls_] {
+        asio::post(this->strand(), [self = this->shared_from_this(), calls = calls_] {
             for (const auto& [number, call] : calls) call->signal.emit(asio::cancellation_type::terminal);
         });
     }
@@ -238,35 +204,7 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         });
     }
 
-    /// Marks that the balancer is in use.
-    class Visit {
-      public:
-        explicit Visit(HealthDriver& driver) : driver_{driver} {
-            const std::lock_guard lock{driver_.mutex_};
-            driver_.awake_ = false;
-            if (!driver_.loop_) return;
-            driver_.visitor_ = std::this_thread::get_id();
-            admitted_ = true;
-        }
-        Visit(const Visit&) = delete;
-        Visit& operator=(const Visit&) = delete;
-        ~Visit() {
-            if (!admitted_) return;
-            const std::lock_guard lock{driver_.mutex_};
-            driver_.visitor_ = {};
-            driver_.visit_ended_.notify_all();
-        }
-        bool is_admitted() const noexcept { return admitted_; }
-
-      private:
-        HealthDriver& driver_;
-        bool admitted_ = false;
-    };
-
-    /// On the strand.
     void round() {
-        const Visit visit{*this};
-        if (!visit.is_admitted()) return;
         follow_fleet();
         std::vector<ProbeFinding> findings;
         std::vector<std::pair<Waiters::mapped_type, ProbeReport>> answers;
@@ -277,7 +215,8 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
             for (auto& waiter : waiters) waiter.post({}, report);
         }
         begin_probes();
-        set_timer();
+        const std::lock_guard lock{mutex_};
+        this->set_timer(monitor_.next_deadline());
     }
 
     void follow_fleet() {
@@ -336,9 +275,9 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         Duration timeout{};
         {
             const std::lock_guard lock{mutex_};
-            if (!loop_) return;
+            if (!this->is_open()) return;
             timeout = options_.health_check_timeout;
-            strand = loop_->strand;
+            strand = this->strand();
             for (auto it = waiters_.begin(); it != waiters_.end();) {
                 // Only a fleet that is up to date says that nobody has this name.
                 const auto at = it++;
@@ -360,21 +299,6 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
         }
     }
 
-    void set_timer() {
-        const std::lock_guard lock{mutex_};
-        if (!loop_) return;
-        const Time at = monitor_.next_deadline();
-        if (at == Time::max()) {
-            loop_->timer.cancel();
-            return;
-        }
-        loop_->timer.expires_at(std::chrono::time_point_cast<asio::steady_timer::duration>(at));
-        loop_->timer.async_wait([weak = this->weak_from_this()](std::error_code error) {
-            if (error) return;
-            if (const auto self = weak.lock()) self->wake();
-        });
-    }
-
     Prober& prober() {
         if constexpr (std::is_same_v<Prober, typename Balancer::TransportType>) {
             if (!prober_) return balancer_.transport();
@@ -392,15 +316,10 @@ class HealthDriver : public std::enable_shared_from_this<HealthDriver<Balancer, 
     std::optional<Prober> prober_;
     const asio::any_io_executor executor_;
 
-    mutable std::mutex mutex_;
-    std::condition_variable visit_ended_;
-    std::thread::id visitor_{};
-    std::unique_ptr<Loop> loop_;  // null: closed
     std::shared_ptr<const void> subscription_;
     Options options_;  // of the balancer, as they were last taken over
     HealthMonitor monitor_;
-    bool awake_ = false;  // a round is posted
-    bool stale_ = true;   // the fleet changed
+    bool stale_ = true;  // the fleet changed
     std::map<std::uint64_t, std::shared_ptr<Call>> calls_;
     std::vector<Result> results_;
     std::vector<ProbeFinding> forgotten_;  // to be told with the next
