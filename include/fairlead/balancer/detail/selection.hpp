@@ -33,7 +33,7 @@ inline std::uint64_t seed_of(const Options& options) {
     return (std::uint64_t{entropy()} << 32) ^ entropy();
 }
 
-/// The reading half of `Core`, which derives from it, and the state that both halves share. Any thread.
+/// What `Core` is made of at the bottom: choosing, and the state that the rest shares. Any thread.
 template <class Core, Strategy S, ClockSource Clock>
 class Selection {
   public:
@@ -114,6 +114,8 @@ class Selection {
           subsets_{options_, learned_} {}
     ~Selection() = default;
 
+    Core& core() noexcept { return static_cast<Core&>(*this); }
+
     OptionsInForce options_;
     const std::uint64_t seed_;
     [[no_unique_address]] Clock clock_;
@@ -125,8 +127,6 @@ class Selection {
 
   private:
     using Lane = typename Publication<Snapshot<S>>::Lane;
-
-    Core& core() noexcept { return static_cast<Core&>(*this); }
 
     /// As `select`: a thread's first call, its first after a change, one of many threads.
     [[gnu::noinline]] Lease select_anew(const Criteria& criteria) noexcept {
