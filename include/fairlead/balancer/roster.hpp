@@ -5,18 +5,15 @@
 // events for `take_events()`, so that the caller publishes once, unlocks, and then tells the host.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,6 +23,7 @@
 #include <fairlead/balancer/detail/live_backend.hpp>
 #include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
+#include <fairlead/balancer/detail/registry.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
 #include <fairlead/model/error.hpp>
@@ -57,28 +55,18 @@ class Roster {
     /// `first`: one of the set that the balancer was made with, which needs no slow start.
     std::error_code add(BackendConfig config, Time now, bool first) {
         if (const auto error = validate(config)) return error;
-        if (by_name_.contains(config.name)) return Errc::duplicate_name;
-        if (by_name_.size() >= max_backends) return Errc::too_many_backends;
+        if (registry_.find(config.name)) return Errc::duplicate_name;
+        if (registry_.size() >= max_backends) return Errc::too_many_backends;
         auto backend = std::make_shared<LiveBackend>();
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
-        backend->pace.join(*backend, pool_of(backend->config->model_name));
+        backend->pace.join(*backend, registry_.pool_of(backend->config->model_name));
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
-        backend->serial = ++serials_;
         backend->owner = owner_;
         backend->incarnation = ++incarnations_;
         backend->failure_watch.reset(*backend, now);
         if (!first) begin_warming(*backend, now);
-        if (free_ids_.empty()) {
-            free_ids_.reserve(by_id_.size() + 1);
-            backend->id = static_cast<BackendId>(by_id_.size());
-            by_id_.push_back(backend);
-        } else {
-            backend->id = free_ids_.back();
-            free_ids_.pop_back();
-            by_id_[backend->id] = backend;
-        }
-        by_name_.emplace(backend->config->name, backend);
+        registry_.insert(backend);
         event({.kind = Event::Kind::backend_added, .backend = backend->config->name}, now);
         changed_ = true;
         return {};
@@ -94,7 +82,7 @@ class Roster {
         if (old == config) return {};
         const bool another_server = old.url != config.url || old.api_key != config.api_key;
         const bool another_model = old.model_name != config.model_name;
-        auto pool = another_model ? pool_of(config.model_name) : nullptr;
+        auto pool = another_model ? registry_.pool_of(config.model_name) : nullptr;
         if (const auto error = change_generation(*backend)) return error;
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
         if (another_model) {
@@ -119,7 +107,7 @@ class Roster {
         const auto backend = find(name);
         if (!backend) return Errc::unknown_backend;
         set_duty(*backend, Duty::removed, now);
-        by_name_.erase(by_name_.find(name));
+        registry_.take_out(name);
         event({.kind = Event::Kind::backend_removed, .backend = backend->config->name}, now);
         reap(*backend);
         return {};
@@ -152,12 +140,9 @@ class Roster {
         return {};
     }
 
-    std::shared_ptr<LiveBackend> find(std::string_view name) const {
-        const auto it = by_name_.find(name);
-        return it == by_name_.end() ? nullptr : it->second;
-    }
+    std::shared_ptr<LiveBackend> find(std::string_view name) const { return registry_.find(name); }
 
-    std::size_t size() const noexcept { return by_name_.size(); }
+    std::size_t size() const noexcept { return registry_.size(); }
 
     // --- options -----------------------------------------------------------------------------------------
 
@@ -171,7 +156,7 @@ class Roster {
         if (after == before) return {};
         options_.set(before, after);
         event({.kind = Event::Kind::options_changed}, now);
-        for (const auto& [name, backend] : by_name_) shorten(*backend, before, now);
+        registry_.each([&](LiveBackend& backend) { shorten(backend, before, now); });
         settle(now);
         changed_ = true;
         return {};
@@ -233,15 +218,15 @@ class Roster {
     /// Does what has fallen due: rests and ejections that are over, ramps that are up. O(backends).
     void settle(Time now) {
         due_.clear();
-        for (const auto& [name, backend] : by_name_) {
-            end_rest(*backend, now);
-            if (backend->ejection.expire(now)) findings_changed(*backend, now);
-            if (backend->warming && now >= warm_at(*backend)) {
-                backend->warming = false;
+        registry_.each([&](LiveBackend& backend) {
+            end_rest(backend, now);
+            if (backend.ejection.expire(now)) findings_changed(backend, now);
+            if (backend.warming && now >= warm_at(backend)) {
+                backend.warming = false;
                 changed_ = true;
             }
-            note_due(*backend);
-        }
+            note_due(backend);
+        });
     }
 
     /// Needs no mutex: lets the backend rest until `until`. Lock-free.
@@ -264,12 +249,12 @@ class Roster {
     /// What a release saw that it must not deal with on the backend itself, which may be gone by now.
     void released(BackendId id, std::uint32_t serial, std::uint32_t lease_generation,
                   std::uint32_t generation, bool half_turn, Time now) {
-        if (id >= by_id_.size() || !by_id_[id] || by_id_[id]->serial != serial) return;
-        auto& backend = *by_id_[id];
-        if (half_turn) backend.half_turns.fetch_add(1, std::memory_order_relaxed);
-        if (lease_generation != generation) backend.history.ended(lease_generation, generation);
-        if (backend.duty == Duty::draining) announce_drain(backend, now);
-        if (backend.duty == Duty::removed) reap(backend);
+        LiveBackend* const backend = registry_.find(id, serial);
+        if (backend == nullptr) return;
+        if (half_turn) backend->half_turns.fetch_add(1, std::memory_order_relaxed);
+        if (lease_generation != generation) backend->history.ended(lease_generation, generation);
+        if (backend->duty == Duty::draining) announce_drain(*backend, now);
+        if (backend->duty == Duty::removed) reap(*backend);
     }
 
     // --- for the snapshot and the host -------------------------------------------------------------------
@@ -283,42 +268,18 @@ class Roster {
     std::uint32_t draws() const noexcept { return draws_.load(std::memory_order_relaxed); }
     void mark_changed() noexcept { changed_ = true; }
 
-    /// All members in this balancer's own order: by a hash of seed and serial, so that many balancers do not
-    /// march in step, and the same while the membership stands.
-    std::vector<Member> members() const {
-        std::vector<Member> members;
-        members.reserve(by_name_.size());
-        for (const auto& [name, backend] : by_name_) {
-            const bool serving = backend->duty == Duty::serving && !backend->config->mirror;
-            const bool usable = backend->findings_ok();
-            members.push_back({backend, backend->config, CandidateAccess::make(*backend), serving,
-                               serving && usable, serving && usable && !backend->ejection.is_half_open()});
-        }
-        std::sort(members.begin(), members.end(), [&](const Member& a, const Member& b) {
-            const auto rank_a = Rng::mix(seed_ + a.backend->serial);
-            const auto rank_b = Rng::mix(seed_ + b.backend->serial);
-            return rank_a != rank_b ? rank_a < rank_b : a.backend->serial < b.backend->serial;
-        });
-        return members;
-    }
+    /// All members in this balancer's own order.
+    std::vector<Member> members() const { return registry_.members(seed_); }
 
-    std::vector<BackendFigures> figures(Time now) const {
-        std::vector<BackendFigures> all;
-        all.reserve(by_name_.size());
-        for (const auto& [name, backend] : by_name_) {
-            all.push_back(backend->figures());
-            all.back().load = backend->load.figures(now);
-        }
-        std::sort(all.begin(), all.end(),
-                  [](const auto& a, const auto& b) { return a.config.name < b.config.name; });
-        return all;
-    }
+    std::vector<BackendFigures> figures(Time now) const { return registry_.figures(now); }
 
     /// Counts since the beginning, those of backends that are gone included. `strategy` is the one in force.
-    Totals totals(std::string_view strategy) const { return ledger_.totals(by_id_, strategy); }
+    Totals totals(std::string_view strategy) const { return ledger_.totals(registry_.numbered(), strategy); }
 
     /// `strategy` gives way to another.
-    void strategy_leaves(std::string_view strategy) { ledger_.strategy_leaves(by_id_, strategy); }
+    void strategy_leaves(std::string_view strategy) {
+        ledger_.strategy_leaves(registry_.numbered(), strategy);
+    }
 
     void event(Event event, Time now) {
         if (event.kind == Event::Kind::retry || event.kind == Event::Kind::ejected) {
@@ -385,9 +346,8 @@ class Roster {
         backend.pace.join(backend, nullptr);
         ledger_.gone(backend);
         const BackendId id = backend.id;
-        if (left_) left_(id);     // nothing is in flight: no request speaks of it any more
-        free_ids_.push_back(id);  // reserved in `add`
-        by_id_[id].reset();
+        if (left_) left_(id);  // nothing is in flight: no request speaks of it any more
+        registry_.let_go(id);
     }
 
     void findings_changed(LiveBackend& backend, Time now) {
@@ -432,15 +392,15 @@ class Roster {
     bool may_eject(const LiveBackend& backend) const noexcept {
         std::size_t kind = 0;
         std::size_t out = 0;
-        for (const auto& [name, other] : by_name_) {
-            if (other->duty != Duty::serving || other->config->mirror ||
-                other->config->priority != backend.config->priority ||
-                other->config->model_name != backend.config->model_name) {
-                continue;
+        registry_.each([&](const LiveBackend& other) {
+            if (other.duty != Duty::serving || other.config->mirror ||
+                other.config->priority != backend.config->priority ||
+                other.config->model_name != backend.config->model_name) {
+                return;
             }
             ++kind;
-            if (other.get() != &backend && (!other->findings_ok() || other->ejection.is_half_open())) ++out;
-        }
+            if (&other != &backend && (!other.findings_ok() || other.ejection.is_half_open())) ++out;
+        });
         return out + 1 <= may_be_out(kind, options_->max_ejected);
     }
 
@@ -473,17 +433,6 @@ class Roster {
         if (backend.warming) due_.lower(warm_at(backend));
     }
 
-    std::shared_ptr<PoolLatency> pool_of(const std::string& model) {
-        if (const auto it = pools_.find(model); it != pools_.end()) {
-            if (auto shared = it->second.lock()) return shared;
-        }
-        // Names of models that came and went must not eat the memory.
-        std::erase_if(pools_, [](const auto& named) { return named.second.expired(); });
-        auto pool = std::make_shared<PoolLatency>();
-        pools_[model] = pool;
-        return pool;
-    }
-
     OptionsInForce& options_;
     const std::uint64_t seed_;
     LeaseOwner* owner_ = nullptr;
@@ -492,17 +441,13 @@ class Roster {
     DueTime due_;
     bool changed_ = false;
     std::atomic<std::uint32_t> draws_{1};
-    std::uint32_t serials_ = 0;
     std::uint64_t incarnations_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;
     std::vector<std::function<void()>> calls_;
-    std::unordered_map<std::string, std::shared_ptr<LiveBackend>, StringHash, std::equal_to<>> by_name_;
-    std::vector<std::shared_ptr<LiveBackend>> by_id_;  // removed ones too, until nothing is in flight
-    std::vector<BackendId> free_ids_;
+    Registry registry_;
     std::function<void(BackendId)> left_;
     Ledger ledger_;
-    std::unordered_map<std::string, std::weak_ptr<PoolLatency>> pools_;
 };
 
 }  // namespace fairlead::detail
