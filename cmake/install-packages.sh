@@ -42,7 +42,7 @@ welcome=()
 case $what in
     demo) packages+=(curl) ;;
     tests)
-        packages+=(clang catch2 pkg-config curl libbenchmark-dev python3)
+        packages+=(clang catch2 pkg-config curl libbenchmark-dev python3 valgrind)
         welcome=(libcpp-httplib-dev libuv1-dev mold)
         ;;
     benchmark) packages+=(libbenchmark-dev python3 haproxy nginx-light) ;;

@@ -148,6 +148,7 @@ for name in "${wanted[@]}"; do
                 tail -n 40 build/tests-bench.log build/tests-bench/* || true
                 fail "the benchmark"
             }
+            tests/benchmark/guard.sh || fail "the instruction guard"
             ;;
         format)
             say "format"

@@ -1,102 +1,189 @@
-"""From Google Benchmark's JSON to a table and a picture: medians, as ratios to the floor of the same run, each beside
-the mark that it is held to. Nothing fails on a mark: the machine's other work is in every figure."""
+"""From Google Benchmark's JSON to tables and a picture: medians, as ratios to the floor of the same run, each beside
+the mark that it is held to. Nothing fails on a mark: the machine's other work is in every figure.
+
+    report.py RUN.json TABLE.md PICTURE.svg
+    report.py --compare A.json B.json        # two runs, of this benchmark or of the gateway's: where they differ most
+"""
 import json
-import re
-import statistics
 import sys
 
-source, table, picture = sys.argv[1:4]
-with open(source, encoding="utf-8") as file:
-    runs = json.load(file)["benchmarks"]
-
-units = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
-times = {}
-for run in runs:
-    if run.get("run_type") == "iteration":
-        # The CPU's time, which other programs cannot take away; how two threads get on shows in real time only.
-        kind = "real_time" if run["threads"] > 1 or "threads:" in run["run_name"] else "cpu_time"
-        times.setdefault(run["run_name"], []).append(run[kind] * units[run["time_unit"]])
-
-# In the order of their names, not of the interleaved runs: numbers by value.
-def order(name):
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]
+from charts import bars
+from hot_path import CLOCKS, COLD_SIZES, SIZES, STRATEGIES, THREAD_SIZES, WITH_WEIGHTS, Run
 
 
-median = {name: statistics.median(times[name]) for name in sorted(times, key=order)}
+# --- the marks ---
+
+def marks(run):
+    """(what, value, mark, decimals, whether less is better) of each row that was measured."""
+    median, floors = run.median, run.floors
+
+    def row(what, value, mark, decimals=2, less=True):
+        if value is not None:
+            rows.append((what, value, mark, decimals, less))
+
+    def more(name, than):
+        return floors(name) - floors(than) if name in median and than in median else None
+
+    def times(name, than):
+        return median[name] / median[than] if name in median and than in median else None
+
+    rows = []
+    for strategy in ("round_robin", "weighted_round_robin", "random", "weighted_random"):
+        for size in (3, 100, 1000):
+            row(f"{strategy}/{size}, floors", floors(f"{strategy}/{size}"), 2)
+    for size in (3, 100, 1000):
+        name = f"consistent_hash/{size}"
+        if name in median:
+            row(f"{name} without hashing the key, floors",
+                floors(name) - median["hash_key"] / median[f"floor/{size}"], 2)
+    for strategy in WITH_WEIGHTS:
+        for size, mark in ((16, 8), (64, 25), (100, 5), (1000, 5)):
+            row(f"{strategy}/{size}, floors", floors(f"{strategy}/{size}"), mark)
+        for size in (100, 1000):
+            row(f"{strategy}/{size} with weights, floors", floors(f"{strategy}_weighted/{size}"), 8)
+    row("single_backend, floors", floors("single_backend"), 1)
+    for strategy in STRATEGIES:
+        row(f"{strategy}/100 by model and tag, more than without, floors",
+            more(f"{strategy}_by_model_and_tag/100", f"{strategy}/100"), 3)
+    for strategy in STRATEGIES:
+        row(f"AnyStrategy of {strategy}, more than {strategy}, floors",
+            more(f"any_{strategy}/100", f"{strategy}/100"), 1)
+    for strategy in STRATEGIES:
+        row(f"{strategy}, 10,000 backends against 100", times(f"{strategy}/10000", f"{strategy}/100"), 2.5)
+    prompt = median.get("prefix_prompt", 0)
+    for name, what, mark in (("prefix_look_up", "look-up", 2), ("prefix_look_up_and_note/4", "look-up and note", 6)):
+        if name in median:
+            row(f"prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: {what}, us",
+                (median[name] - prompt) / 1e3, mark)
+    for kind in ("refused", "refused_pending"):
+        row(f"{kind}, 1,000 backends against 10 (no growth)", times(f"{kind}/1000", f"{kind}/10"), 1.1, 1)
+        row(f"{kind}, 10,000 backends against 10 (no growth)", times(f"{kind}/10000", f"{kind}/10"), 1.1, 1)
+    for kind in ("own", "shared"):
+        for size in (16, 1000):
+            row(f"round_robin/{size}, {kind} backends: what a second thread brings, of what it brings to the floor",
+                run.gain(f"round_robin_{kind}", size), 0.9, less=False)
+    for strategy in STRATEGIES:
+        for size, mark in ((1000, 10), (10_000, 60)):
+            row(f"a new snapshot of {strategy}/{size}, ms", run.milliseconds(f"publish_{strategy}/{size}"), mark)
+    row("memory of a backend beside its strings, bytes", run.bytes.get("memory_round_robin/1000"), 1024, 0)
+    return rows
 
 
-def floors(name):
-    """Against the floor at its own size where there is one."""
-    size = "1" if name == "single_backend" else name.split("/")[1] if "/" in name else "3"
-    return median[name] / median.get(f"floor/{size}", median["floor/100"])
+def is_met(row):
+    _, value, mark, decimals, less = row
+    half = 0.5 * 10**-decimals
+    return value <= mark + half if less else value >= mark - half
 
 
-# What each is held to, in floors; the sizes beyond 1,000 have a mark of their own below.
-marks = [
-    (r"(round_robin|weighted_round_robin|random|weighted_random)/(3|100|1000)$", 2.0),
-    (r"single_backend$", 1.0),
-    (r"(least_connections|response_time|least_tokens)/16$", 8.0),
-    (r"(least_connections|response_time|least_tokens)/64$", 25.0),
-    (r"(least_connections|response_time|least_tokens)/(100|1000)$", 5.0),
-    (r"(least_connections|response_time)_weighted/(100|1000)$", 8.0),
-]
-rows = []  # operation, what was measured, the mark, whether it is met
+# --- tables ---
+
+def cells(values, decimals=2):
+    return " | ".join("" if value is None else f"{value:,.{decimals}f}" for value in values)
 
 
-def row(what, value, mark, digits=2):
-    shown = f"{value:.{digits}f}"
-    rows.append((what, shown, f"{mark:g}", "yes" if value <= mark + 10**-digits / 2 else "**no**"))
+def matrix(head, columns, rows):
+    lines = [f"| {head} | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    return lines + [f"| {name} | {values} |" for name, values in rows] + [""]
 
 
-for name in median:
-    for pattern, mark in marks:
-        if re.match(pattern, name):
-            row(f"{name}, floors", floors(name), mark)
-for size in (3, 100, 1000):
-    name = f"consistent_hash/{size}"
-    if name in median:
-        row(f"{name} without hashing the key, floors", floors(name) - median["hash_key"] / median[f"floor/{size}"], 2)
-for name in median:
-    kind = re.match(r"any_(\w+)/100$", name)
-    plain = f"{kind[1]}/100" if kind else ""
-    if plain in median:
-        row(f"AnyStrategy of {kind[1]}, more than {kind[1]}, floors", floors(name) - floors(plain), 1)
-row("by model and tag, more than without, floors",
-    floors("round_robin_by_model_and_tag/100") - floors("round_robin/100"), 3)
-for name in median:
-    large = re.match(r"(\w+)/10000$", name)
-    if large and f"{large[1]}/100" in median and not name.startswith(("floor", "refused", "publish")):
-        row(f"{large[1]}, 10,000 backends against 100", median[name] / median[f"{large[1]}/100"], 2.5)
-for name in ("refused", "refused_pending"):
-    row(f"{name}, 10,000 backends against 10 (no growth)", median[f"{name}/10000"] / median[f"{name}/10"], 1.1, 1)
-for name, floor in (("round_robin_own", "floor_own"), ("round_robin_shared", "floor_shared")):
-    gain = [median[f"{of}/threads:1"] / median[f"{of}/threads:2"] for of in (name, floor)]
-    ratio = gain[0] / gain[1]
-    rows.append((f"{name}: what a second thread brings, of what it brings to the floor", f"{ratio:.2f}", ">= 0.9",
-                 "yes" if ratio >= 0.895 else "**no**"))
-for name in median:
-    size = re.match(r"publish_\w+/(\d+)$", name)
-    if size:
-        row(f"{name}, ms", median[name] / 1e6, 10 if size[1] == "1000" else 60)
+def tables(run):
+    lines = ["| measured | is | mark | met |", "|---|---:|---:|---|"]
+    for row in marks(run):
+        what, value, mark, decimals, less = row
+        lines.append(f"| {what} | {value:,.{decimals}f} | {'' if less else '>= '}{mark:g} | "
+                     f"{'yes' if is_met(row) else '**no**'} |")
+    lines += ["", "`select` and `report`, one thread, in floors at the same number of backends:", ""]
+    lines += matrix("strategy", [f"{size:,}" for size in SIZES],
+                    [(name, cells(run.floors(f"{name}/{size}") for size in SIZES)) for name in STRATEGIES] +
+                    [(name + ", weights", cells(run.floors(f"{name}_weighted/{size}") for size in SIZES))
+                     for name in WITH_WEIGHTS])
+    clocks = [clock for clock in CLOCKS if f"round_robin_with_{clock}/100" in run.median]
+    lines += ["The same at 100 backends, otherwise asked and by other clocks; with the clocks behind `AnyStrategy`:", ""]
+    lines += matrix("strategy", ["by model and tag", "`AnyStrategy`", "`timing` off"] +
+                    [clock.replace("_", " ") for clock in clocks],
+                    [(name, cells(run.floors(row) for row in
+                                  [f"{name}_by_model_and_tag/100", f"any_{name}/100", f"{name}_untimed/100"] +
+                                  [f"{name}_with_{clock}/100" for clock in clocks])) for name in STRATEGIES])
+    for kind, what in (("own", "each on backends of its own"), ("shared", "on the same backends")):
+        lines += [f"Two threads {what}: what the second brings, of what it brings to the floor:", ""]
+        lines += matrix("strategy", [f"{size:,}" for size in THREAD_SIZES],
+                        [(name, cells(run.gain(f"{name}_{kind}", size) for size in THREAD_SIZES))
+                         for name in STRATEGIES])
+    lines += ["Change: a balancer from nothing and down again, and one new snapshot, in ms; what each further backend "
+              "takes, its share of the strategy's table included:", ""]
+    lines += matrix("strategy", [f"built, {size:,}" for size in COLD_SIZES] +
+                    [f"changed, {size:,}" for size in COLD_SIZES] + ["bytes"],
+                    [(name, cells([run.milliseconds(f"{kind}_{name}/{size}") for kind in ("build", "publish")
+                                   for size in COLD_SIZES], 3) + " | " +
+                      cells([run.bytes.get(f"memory_{name}/1000")], 0)) for name in STRATEGIES])
+    seen = [f"{run.median[row] / 1e3:.1f} us with {size:,} backends" for size in (10, 1000)
+            if (row := f"seen_by_all/{size}") in run.median]
+    if seen:
+        lines.append("From a change's return until every thread has selected by it: " + ", ".join(seen) + ".")
+    if "floor/3" in run.median:
+        lines.append("References, in floors at 3 backends: " + ", ".join(
+            f"{name} {run.median[name] / run.median['floor/3']:.2f}"
+            for name in ("fetch_add", "version_check", *CLOCKS) if name in run.median) + ".")
+    return "\n".join(lines) + "\n"
 
-with open(table, "w", encoding="utf-8") as out:
-    out.write("| measured | is | mark | met |\n|---|---:|---:|---|\n")
-    out.writelines("| " + " | ".join(cells) + " |\n" for cells in rows)
-    out.write("\nReferences, in floors at 3 backends: ")
-    out.write(", ".join(f"{name} {median[name] / median['floor/3']:.2f}"
-                        for name in ("fetch_add", "steady_clock", "version_check")) + ".\n")
 
-bars = [(name, floors(name)) for name in median if not re.search("publish|threads|refused|floor", name)]
-widest = max(ratio for _, ratio in bars)
-height = 22 * len(bars) + 40
-with open(picture, "w", encoding="utf-8") as out:
-    out.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" font-family="sans-serif" '
-              f'font-size="12"><rect width="760" height="{height}" fill="#fff"/>\n'
-              '<text x="10" y="20" font-weight="bold">select + report, in floors (the least possible work)</text>\n')
-    for i, (name, ratio) in enumerate(bars):
-        y = 34 + 22 * i
-        width = 420 * ratio / widest
-        out.write(f'<text x="230" y="{y + 13}" text-anchor="end">{name}</text>'
-                  f'<rect x="240" y="{y}" width="{width:.1f}" height="16" fill="#4a78b0"/>'
-                  f'<text x="{246 + width:.1f}" y="{y + 13}">{ratio:.2f}</text>\n')
-    out.write("</svg>\n")
+MARKS = dict.fromkeys(("round_robin", "weighted_round_robin", "random", "weighted_random", "consistent_hash"), 2) | \
+    dict.fromkeys(WITH_WEIGHTS, 5)
+
+
+def picture(run, path):
+    """Those that a mark is named for."""
+    shown = [(f"{name}, {size:,} backends", [run.floors(f"{name}/{size}")], MARKS[name])
+             for name in MARKS for size in (100, 1000)]
+    shown.append(("one backend alone", [run.floors("single_backend")], 1))
+    bars(path, "select + report against the least possible work",
+         "one thread, without the clock; 1 is the floor: a load, a compare-and-swap, an addition", ["fairlead"],
+         [group for group in shown if group[1][0] is not None], (1, "floor"))
+
+
+# --- two runs ---
+
+def gateway_ratios(rounds):
+    """Medians over rounds of CPU and memory, each proxy's against HAProxy's of the same round."""
+    import statistics
+    figures = {"plain": "us_per_request", "events": "us_per_event", "bursts": "us_per_event",
+               "upload": "us_per_mib", "memory": "bytes_each"}
+    found = {}
+    for each in rounds:
+        base = each.get("haproxy", {})
+        for name in each:
+            for what, figure in figures.items():
+                if name not in ("haproxy", "direct") and what in each[name] and what in base:
+                    found.setdefault(f"{name}, {what}", []).append(each[name][what][figure] / base[what][figure])
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def ratios_of(path):
+    with open(path, encoding="utf-8") as file:
+        content = json.load(file)
+    return gateway_ratios(content["rounds"]) if "rounds" in content else Run(path).ratios()
+
+
+def compare(one, other):
+    within = 0.15
+    a, b = ratios_of(one), ratios_of(other)
+    apart = sorted(((abs(a[name] / b[name] - 1), name) for name in a.keys() & b.keys()), reverse=True)
+    if not apart:
+        sys.exit("the two have nothing in common")
+    for difference, name in apart[:10]:
+        print(f"{difference:6.1%}  {name}: {a[name]:.3f} and {b[name]:.3f}")
+    beyond = sum(difference > within for difference, _ in apart)
+    print(f"largest difference of {len(apart)} ratios: {apart[0][0]:.1%}; beyond {within:.0%}: {beyond}; "
+          f"median {apart[len(apart) // 2][0]:.1%}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--compare"] and len(sys.argv) == 4:
+        compare(*sys.argv[2:])
+    elif len(sys.argv) == 4:
+        measured = Run(sys.argv[1])
+        with open(sys.argv[2], "w", encoding="utf-8") as table:
+            table.write(tables(measured))
+        picture(measured, sys.argv[3])
+    else:
+        sys.exit(__doc__)

@@ -4,23 +4,22 @@
 #   tests/benchmark/run.sh [--short] [OUTPUT_DIR]
 #
 # Writes hot-path.json (Google Benchmark's), hot-path.md and hot-path.svg. Needs libbenchmark-dev and python3.
+# `report.py --compare A.json B.json` says where two runs differ most.
 # --short: once and briefly, so that it cannot rot; its figures mean nothing. The gateway's (gateway.sh) runs along.
 #
 # The program pins its threads itself, each to a CPU of its own of those that it may use (so `taskset` narrows them).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-repetitions=5 min_time=0.1 short=no
-if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.005 short=yes; shift; fi
+repetitions=5 min_time=0.05 short=no rows=.
+if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.002 short=yes rows=-/10000; shift; fi  # but 10,000 backends
 out=${1:-build/benchmark}
 mkdir -p "$out"
-cmake -S . -B build/benchmark-release -G Ninja -DCMAKE_BUILD_TYPE=Release -DFAIRLEAD_FULL=OFF -DFAIRLEAD_TESTS=ON \
-    -DFAIRLEAD_EXAMPLES=OFF -DFAIRLEAD_BENCHMARKS=ON >"$out/build.log"
-cmake --build build/benchmark-release --target bench-hot-path >>"$out/build.log"
+build=$(tests/benchmark/build.sh 2>"$out/build.log")
 
 # Interleaved repetitions: a disturbance of the machine hits all figures alike.
-build/benchmark-release/bin/bench-hot-path --benchmark_repetitions="$repetitions" \
-    --benchmark_min_time="$min_time" --benchmark_enable_random_interleaving=true \
+"$build/bin/bench-hot-path" --benchmark_repetitions="$repetitions" \
+    --benchmark_min_time="$min_time" --benchmark_filter="$rows" --benchmark_enable_random_interleaving=true \
     --benchmark_report_aggregates_only=false --benchmark_out="$out/hot-path.json" \
     --benchmark_out_format=json >"$out/hot-path.txt" 2>&1
 python3 tests/benchmark/report.py "$out/hot-path.json" "$out/hot-path.md" "$out/hot-path.svg"

@@ -1,0 +1,130 @@
+// The rows of the cold path.
+#include "benchmark/cold_path.hpp"
+
+#include "benchmark/pinned.hpp"
+#include "benchmark/subject.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#include <malloc.h>
+#define FAIRLEAD_MEMORY 1
+#endif
+
+namespace fairlead::benchmarks {
+namespace {
+
+std::size_t size_of(const benchmark::State& state) { return static_cast<std::size_t>(state.range(0)); }
+
+/// From nothing to a balancer that serves, and down again.
+void build(benchmark::State& state, const std::string& strategy) {
+    const auto all = backends(size_of(state), false);
+    for (auto _ : state) benchmark::DoNotOptimize(plain(strategy, all));
+}
+
+void publish(benchmark::State& state, const std::string& strategy) {
+    const auto subject = plain(strategy, backends(size_of(state), false));
+    for (auto _ : state) subject->change();
+}
+
+#ifdef FAIRLEAD_MEMORY
+/// What each further backend adds, as the system's allocator counts it: its strings, its share of the
+/// strategy's table and the allocator's own words included. A table that is mapped by itself
+/// (prefix_affinity's) is not.
+void memory(benchmark::State& state, const std::string& strategy) {
+    const auto taken = [&](std::size_t n) {
+        const std::size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+        const auto subject = plain(strategy, backends(n, false));
+        subject->requests(1);
+        return mallinfo2().uordblks + mallinfo2().hblkhd - before;
+    };
+    for (auto _ : state) {
+        const std::size_t n = size_of(state);
+        state.counters["bytes_a_backend"] =
+            static_cast<double>(taken(n + 1) - taken(1)) / static_cast<double>(n);
+    }
+}
+#endif
+
+/// From the return of a change to the end of the first `select` by it, of the last of the threads that do
+/// nothing but select: one for each CPU but this thread's. 0 where all saw it before the change returned.
+void seen_by_all(benchmark::State& state) {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::uint32_t end = 1000;
+    struct alignas(128) Reader {
+        std::atomic<std::uint32_t> seen{0};
+        std::atomic<Clock::rep> at{0};
+    };
+    const auto subject = plain("round_robin", backends(size_of(state), true));
+    std::vector<Reader> readers(std::max<std::size_t>(1, cpus().size() - 1));
+    std::atomic<bool> ended{false};
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < readers.size(); ++i) {
+        threads.emplace_back([&, i] {
+            pin(static_cast<int>(i) + 1);
+            std::uint32_t last = 0;
+            // Relaxed: the end may be seen later.
+            while (!ended.load(std::memory_order_relaxed)) {
+                Lease lease = subject->select({});
+                if (!lease) continue;
+                const std::uint32_t weight = lease->weight;
+                if (weight != last) {
+                    last = weight;
+                    readers[i].at.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+                    readers[i].seen.store(weight, std::memory_order_release);  // pairs with the acquire below
+                }
+                subject->report(std::move(lease), Outcome::success);
+            }
+        });
+    }
+    std::uint32_t weight = 1;
+    for (auto _ : state) {
+        weight = weight % end + 1;
+        subject->change_all(weight);
+        const auto returned = Clock::now().time_since_epoch().count();
+        Clock::rep last = 0;
+        for (auto& reader : readers) {
+            while (reader.seen.load(std::memory_order_acquire) != weight) {
+            }
+            last = std::max(last, reader.at.load(std::memory_order_relaxed) - returned);
+        }
+        state.SetIterationTime(std::chrono::duration<double>(Clock::duration{last}).count());
+    }
+    ended.store(true, std::memory_order_relaxed);
+    for (auto& thread : threads) thread.join();
+}
+
+}  // namespace
+
+void register_cold_path() {
+    for (const auto& strategy : strategies()) {
+        for (const std::int64_t size : {10, 100, 1000, 10'000}) {
+            benchmark::RegisterBenchmark(("build_" + strategy).c_str(), build, strategy)
+                ->Arg(size)
+                ->Unit(benchmark::kMillisecond);
+            benchmark::RegisterBenchmark(("publish_" + strategy).c_str(), publish, strategy)
+                ->Arg(size)
+                ->Unit(benchmark::kMillisecond);
+        }
+#ifdef FAIRLEAD_MEMORY
+        benchmark::RegisterBenchmark(("memory_" + strategy).c_str(), memory, strategy)
+            ->Arg(1000)
+            ->Iterations(1)
+            ->Unit(benchmark::kMillisecond);
+#endif
+    }
+    for (const std::int64_t size : {10, 1000}) {
+        benchmark::RegisterBenchmark("seen_by_all", seen_by_all)->Arg(size)->Iterations(50)->UseManualTime();
+    }
+}
+
+}  // namespace fairlead::benchmarks

@@ -1,0 +1,62 @@
+"""What a run of the hot path's benchmark measured, as ratios to the floor of the same run: for report.py and for
+docs/pictures/figures.py."""
+import json
+import re
+import statistics
+
+UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+STRATEGIES = ["round_robin", "weighted_round_robin", "random", "weighted_random", "consistent_hash",
+              "least_connections", "response_time", "least_tokens", "prefix_affinity"]
+WITH_WEIGHTS = ["least_connections", "response_time", "least_tokens"]
+CLOCKS = ["no_clock", "steady_clock", "coarse_clock", "tsc_clock"]
+SIZES = [1, 3, 16, 64, 100, 1000, 10_000]
+THREAD_SIZES = [3, 16, 100, 1000, 10_000]
+COLD_SIZES = [10, 100, 1000, 10_000]
+
+
+class Run:
+    """Medians in nanoseconds by row."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        self.context = content["context"]
+        times, counters = {}, {}
+        for run in content["benchmarks"]:
+            if run.get("run_type") != "iteration":
+                continue
+            name = re.sub(r"/(iterations:\d+|manual_time|real_time)", "", run["run_name"])
+            # The CPU's time, which other programs cannot take away; how two threads get on shows in real time only.
+            real = run["threads"] > 1 or "threads:" in name or "manual_time" in run["run_name"]
+            kind = "real_time" if real else "cpu_time"
+            times.setdefault(name, []).append(run[kind] * UNITS[run["time_unit"]])
+            if "bytes_a_backend" in run:
+                counters.setdefault(name, []).append(run["bytes_a_backend"])
+        self.median = {name: statistics.median(values) for name, values in times.items()}
+        self.bytes = {name: statistics.median(values) for name, values in counters.items()}
+
+    def floors(self, name):
+        """Against the floor at its own size; None where it was not measured."""
+        size = "1" if name == "single_backend" else name.split("/")[1]
+        floor = self.median.get(f"floor/{size}")
+        return self.median[name] / floor if floor and name in self.median else None
+
+    def milliseconds(self, name):
+        return self.median[name] / 1e6 if name in self.median else None
+
+    def gain(self, name, size):
+        """What a second thread brings, of what it brings to the floor."""
+        def of(row):
+            one, two = (self.median.get(f"{row}/{size}/threads:{n}") for n in (1, 2))
+            return one / two if one and two else None
+        kind = "floor_own" if name.endswith("_own") else "floor_shared"
+        ours, floors = of(name), of(kind)
+        return ours / floors if ours and floors else None
+
+    def ratios(self):
+        """Every figure that does not depend on how fast the machine is, by name: for comparing two runs."""
+        found = {name: self.floors(name) for name in self.median
+                 if re.fullmatch(r"\w+/\d+|single_backend", name) and not re.match("build|publish|memory|seen", name)
+                 and not name.startswith("floor")}
+        found.update({name: value for name, value in self.bytes.items()})
+        return {name: value for name, value in found.items() if value is not None}
