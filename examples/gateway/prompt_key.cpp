@@ -13,10 +13,10 @@
 namespace gateway {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 /// Knows at which depth an event is, and under which of the body's own members.
-class Events : public nlohmann::json_sax<json> {
+class Events : public nlohmann::json_sax<Json> {
   public:
     bool null() override { return true; }
     bool boolean(bool value) override { return scalar(value ? "true" : "false"); }
@@ -24,7 +24,7 @@ class Events : public nlohmann::json_sax<json> {
     bool number_unsigned(std::uint64_t value) override { return number(value); }
     bool number_float(double, const std::string& text) override { return scalar(text); }
     bool string(std::string& value) override { return scalar(value); }
-    bool binary(json::binary_t&) override { return true; }
+    bool binary(Json::binary_t&) override { return true; }
     bool key(std::string& name) override {
         (depth_ == 1 ? member_ : key_) = name;
         if (depth_ == 1) key_.clear();
@@ -38,7 +38,7 @@ class Events : public nlohmann::json_sax<json> {
     bool end_object() override { return --depth_, true; }
     bool start_array(std::size_t) override { return ++depth_, true; }
     bool end_array() override { return --depth_, true; }
-    bool parse_error(std::size_t, const std::string&, const json::exception&) override { return false; }
+    bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
 
   protected:
     /// Texts and what can be written as one.
@@ -127,7 +127,7 @@ PromptKey read_prompt(std::string_view body, std::string_view model) {
     constexpr std::size_t least_bytes = 32;  // of a block in the body: 16 token ids, each a digit and a comma
     PromptKey key;
     SetUp set_up;
-    if (!json::sax_parse(body, &set_up)) return key;
+    if (!Json::sax_parse(body, &set_up)) return key;
     key.blocks.resize(std::min(body.size() / least_bytes + 1, most));
     fairlead::PromptHasher hasher{key.blocks,
                                   {.model = model, .cache_salt = set_up.salt, .tools = set_up.tools}};
@@ -136,7 +136,7 @@ PromptKey read_prompt(std::string_view body, std::string_view model) {
         hasher.text(set_up.instructions);
     }
     Prompt prompt{hasher, set_up.roles};
-    json::sax_parse(body, &prompt);
+    Json::sax_parse(body, &prompt);
     prompt.flush();
     key.owner = hasher.owner();
     key.tokens = hasher.tokens();

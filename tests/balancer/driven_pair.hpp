@@ -17,6 +17,7 @@
 #include <fairlead/balancer/balancer.hpp>
 #include <fairlead/strategies/any_strategy.hpp>
 
+#include "balancer/belief_reference.hpp"
 #include "balancer/choice_reference.hpp"
 #include "balancer/state_reference.hpp"
 #include "support/manual_clock.hpp"
@@ -106,7 +107,7 @@ class DrivenPair {
         }
         if (!lease) return;
         if (lease->name != b->config.name) throw std::logic_error{"an excluded backend serves"};
-        auto request = begun(b->config.name, wanted, 0);
+        auto request = begun(b->config.name, wanted, {});
         lease = Lease{};
         ended(request, Outcome::cancelled);
     }
@@ -135,7 +136,7 @@ class DrivenPair {
             for (const auto& name : names()) {
                 Lease lease = only(name, {});
                 if (!lease) throw std::logic_error{name + " is not offered again"};
-                auto request = begun(name, {}, 0);
+                auto request = begun(name, {}, {});
                 balancer_->report(std::move(lease), Outcome::success);
                 ended(request, Outcome::success);
             }
@@ -201,14 +202,38 @@ class DrivenPair {
         return criteria;
     }
 
-    ReferenceRequest begun(const std::string& name, const Wanted& wanted, std::uint64_t tokens) {
+    ReferenceRequest begun(const std::string& name, const Wanted& wanted, const Criteria& criteria) {
         ++picks_[std::string{AnyStrategy{strategy()}.current_name()}];
-        return reference_.begin(name, wanted, tokens, tokens / 2);
+        std::uint64_t tokens = criteria.tokens;
+        if (strategy() == StrategyKind::prefix_affinity) {
+            tokens = charged(name, criteria);
+            beliefs_.noted(name, criteria.prefix);
+        }
+        return reference_.begin(name, wanted, tokens, criteria.answer_tokens);
+    }
+
+    /// What the request that just went there was accounted with: of its prompt, what is not cached.
+    std::uint64_t charged(const std::string& name, const Criteria& criteria) {
+        for (const auto& each : balancer_->snapshot()) {
+            if (each.config.name != name) continue;
+            const auto tokens = each.waiting_tokens - reference_.find(name)->waiting_tokens;
+            if (tokens < beliefs_.least_uncached(name, criteria) || tokens > beliefs_.tokens_of(criteria))
+                throw std::logic_error{name + ": accounted with " + std::to_string(tokens) + " tokens"};
+            return tokens;
+        }
+        throw std::logic_error{name + " is not shown"};
     }
 
     void ended(ReferenceRequest& request, const Outcome& outcome) {
         ++outcomes_[outcome.kind];
         tokens_told_ += outcome.prompt_tokens + outcome.completion_tokens;
+        // One that began before its backend was removed may leave a doubt with whoever has its place.
+        if (outcome.kind == Outcome::connect_error || outcome.kind == Outcome::timeout ||
+            outcome.kind == Outcome::server_error) {
+            const auto* b = reference_.find(request.backend);
+            b != nullptr && b->life == request.life ? beliefs_.doubted(request.backend)
+                                                    : beliefs_.all_doubted();
+        }
         reference_.end(request, outcome);
     }
 
@@ -225,7 +250,16 @@ class DrivenPair {
             tokens = more < 32 ? more * 100 : 0;
         }
         if (std::exchange(changes_, reference_.changes()) != changes_) choices_.forget();
-        Lease lease = balancer_->select(asking(wanted, key, tokens));
+        Criteria criteria = asking(wanted, key, tokens);
+        const bool affine = strategy() == StrategyKind::prefix_affinity;
+        std::vector<std::uint64_t> prefix;
+        std::vector<Explained> terms;
+        if (affine) {
+            prefix = this->prefix();
+            criteria.prefix = prefix;
+            terms = balancer_->explain(criteria);
+        }
+        Lease lease = balancer_->select(criteria);
         if (!lease) {
             choices_.forget(wanted);
             if (reference_.somebody_may_serve(wanted))
@@ -238,8 +272,22 @@ class DrivenPair {
         if (!reference_.may_be_chosen(*b, wanted)) throw std::logic_error{lease->name + " must not serve"};
         if (const auto wrong = choices_.judge(strategy(), reference_, wanted, key, *b); !wrong.empty())
             throw std::logic_error{std::string{AnyStrategy{strategy()}.current_name()} + ": " + wrong};
-        auto request = begun(lease->name, wanted, tokens);
+        // In a panic somebody whose trial is under way may serve when nobody else is free.
+        if (affine && !b->trial_under_way) {
+            if (const auto wrong = beliefs_.judge(terms, criteria, lease->name, near_); !wrong.empty())
+                throw std::logic_error{"prefix_affinity: " + wrong};
+        }
+        auto request = begun(lease->name, wanted, criteria);
         open_.push_back({std::move(lease), std::move(request)});
+    }
+
+    /// The blocks of one of four conversations, of which two have a common beginning.
+    std::vector<std::uint64_t> prefix() {
+        const std::uint64_t talk = rng_.below(4);
+        std::vector<std::uint64_t> blocks(rng_.below(40));
+        for (std::size_t i = 0; i < blocks.size(); ++i)
+            blocks[i] = (talk < 2 && i < 10 ? 0 : talk * 1000) + i + 1;  // poor hashes
+        return blocks;
     }
 
     void head() {
@@ -305,7 +353,13 @@ class DrivenPair {
     void operate() {
         auto* b = somebody();
         if (b == nullptr) return;
-        switch (rng_.below(plan_.wide ? 7 : 4)) {
+        switch (rng_.below(plan_.wide ? 9 : 4)) {
+            case 8:
+                return told(b->config.name);
+            case 7:
+                if (const auto error = balancer_->restarted(b->config.name))
+                    throw std::logic_error{error.message()};
+                return beliefs_.gone(b->config.name);
             case 4:
                 strategy_ = rng_.below(static_cast<std::uint32_t>(plan_.strategies.size()));
                 balancer_->set_strategy(AnyStrategy{strategy()});
@@ -326,6 +380,22 @@ class DrivenPair {
         }
     }
 
+    /// An engine tells its load, any figures of it. They count until they are old.
+    void told(const std::string& name) {
+        LoadReport report{.at = clock_.now()};
+        const std::uint32_t what = rng_.below(64);
+        if ((what & 1U) != 0) report.running = rng_.below(64);
+        if ((what & 2U) != 0) report.waiting = rng_.below(64);
+        if ((what & 4U) != 0) report.waiting_tokens = 100.0 * rng_.below(256);
+        if ((what & 8U) != 0) report.cache_use = rng_.below(101) / 100.0;
+        if ((what & 16U) != 0) report.cache_blocks = rng_.below(64);
+        if ((what & 32U) != 0) report.block_tokens = rng_.below(64);
+        if (const auto error = balancer_->report_load(name, report)) throw std::logic_error{error.message()};
+        // Within 5 % of the least then, all balancers of a fleet seeing the same; 2 % before.
+        near_ = 0.05;
+        if (report.cache_blocks) beliefs_.doubted(name);  // room for fewer, perhaps
+    }
+
     void set_failure_threshold(std::uint32_t failures) {
         if (const auto error = balancer_->set_failure_threshold(failures))
             throw std::logic_error{error.message()};
@@ -344,7 +414,10 @@ class DrivenPair {
     }
 
     void update(const BackendConfig& config) {
+        const auto& before = reference_.find(config.name)->config;
+        const bool another = before.url != config.url || before.api_key != config.api_key;
         if (const auto error = balancer_->update(config)) throw std::logic_error{error.message()};
+        if (another) beliefs_.gone(config.name);
         reference_.update(*reference_.find(config.name), config);
     }
 
@@ -365,6 +438,7 @@ class DrivenPair {
         if (rng_.below(4) == 0) {
             balancer_->remove(name);
             reference_.remove(name);
+            beliefs_.removed(name);
             told_[name] = BackendState::healthy;
             for (auto& [key, n] : heard_) {
                 if (key.first == name) past_[key.second] += std::exchange(n, 0);
@@ -485,6 +559,9 @@ class DrivenPair {
     ManualClock clock_;
     StateReference reference_{plan_.options};
     ChoiceReference choices_;
+    BeliefReference beliefs_{std::min<std::size_t>(plan_.options.prefix_cache_blocks, 4000),
+                             plan_.options.prefix_block_tokens};
+    double near_ = 0.02;         // how much more than the least a choice of prefix_affinity may cost
     std::uint64_t changes_ = 0;  // when choices were last followed
     std::unique_ptr<Tested> balancer_;
     std::vector<Open> open_;

@@ -13,9 +13,7 @@ void fuzz_balancer(std::string_view input) {
     using namespace fairlead;
     ByteChance chance{input};
     test::PairPlan plan{.options = test::pair_options(), .strategies = {}, .wide = true};
-    // Of prefix_affinity, which learns from what it is told, the reference would have to learn the same.
-    constexpr std::size_t strategies = AnyStrategy::count - 1;
-    static_assert(static_cast<StrategyKind>(strategies) == StrategyKind::prefix_affinity);
+    constexpr std::uint32_t strategies = AnyStrategy::count;
     const std::uint32_t first = chance.below(strategies);
     for (std::uint32_t i = 0; i < strategies; ++i)
         plan.strategies.push_back(static_cast<StrategyKind>((first + i) % strategies));
@@ -32,6 +30,9 @@ void fuzz_balancer(std::string_view input) {
     options.latency_to = (switches & 4U) != 0 ? LatencyTo::last_byte : LatencyTo::first_byte;
     options.rest_max = std::chrono::seconds{(switches & 8U) != 0 ? 0 : 60};
     if ((switches & 16U) != 0) options.subset_limit = 1;
+    // Room for all blocks that an input can name, or for hardly any; the defaults take time to set up.
+    options.prefix_cache_blocks = (switches & 1U) != 0 ? 16 : 4'096;
+    options.prefix_memory = std::size_t{4} << 20;
     try {
         test::DrivenPair pair{chance, plan};
         while (!pair.chance().is_spent()) {
