@@ -28,7 +28,7 @@ command -v python3 >/dev/null || { echo "python3 is missing: cmake/install-packa
 if [ -z "$bin" ]; then
     mkdir -p build
     { cmake --preset $preset -DFAIRLEAD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON -B build/soak-$preset &&
-        cmake --build build/soak-$preset -j "$(nproc)" --target fairlead-gateway fairlead-mock-llm; } \
+        cmake --build build/soak-$preset -j "$(nproc)" --target fairlead-gateway fairlead-mock-llm fairlead-ctl; } \
         >build/soak.log 2>&1 || { tail -n 40 build/soak.log >&2; exit 1; }
     bin=build/soak-$preset/bin
 fi
