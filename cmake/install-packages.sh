@@ -4,6 +4,7 @@
 #     cmake/install-packages.sh build       what the libraries need
 #     cmake/install-packages.sh demo        and what the demo needs
 #     cmake/install-packages.sh tests       what the libraries need, and the tests
+#     cmake/install-packages.sh coverage    as tests, and what shows which lines they reach
 #     cmake/install-packages.sh benchmark   what the libraries need, and the benchmarks: HAProxy and nginx, not started
 #
 # For Debian and Ubuntu, as root or through sudo. Says what it installs; when all is there it is silent, needs no
@@ -12,8 +13,8 @@ set -euo pipefail
 
 what=${1:-}
 case $what in
-    build | demo | tests | benchmark) ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    build | demo | tests | coverage | benchmark) ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
@@ -41,8 +42,9 @@ packages=(g++ cmake ninja-build libasio-dev nlohmann-json3-dev libssl-dev libcli
 welcome=()
 case $what in
     demo) packages+=(curl) ;;
-    tests)
+    tests | coverage)
         packages+=(clang catch2 pkg-config curl libbenchmark-dev python3 valgrind)
+        if [ "$what" = coverage ]; then packages+=(llvm); fi
         welcome=(libcpp-httplib-dev libuv1-dev mold)
         ;;
     benchmark) packages+=(libbenchmark-dev python3 haproxy nginx-light) ;;
@@ -67,7 +69,7 @@ if ! installed libllhttp-dev && ! installed node-llhttp; then
 fi
 
 # The sanitizers' runtime is a package named by clang's version, which clang only recommends.
-if [ "$what" = tests ]; then
+if [ "$what" = tests ] || [ "$what" = coverage ]; then
     if installed clang; then
         version=$(dpkg-query -W -f='${Depends}' clang)
     else

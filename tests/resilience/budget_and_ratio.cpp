@@ -108,6 +108,19 @@ TEST_CASE("four of ten requests failing is not more than half") {
     }
 }
 
+TEST_CASE("exactly half is not more than half, however often it is") {
+    Options options;
+    FailureRatio ratio;
+    ratio.reset(at(0s), 0, 0);
+    // The first of each two succeeds, so that at a failure never more than half failed.
+    for (std::uint32_t i = 1; i <= 200; ++i) {
+        ratio.sample(at(1ms * i), 2 * i, i, options);
+        CHECK_FALSE(ratio.exceeded(at(1ms * i), options));
+    }
+    ratio.sample(at(201ms), 401, 201, options);
+    CHECK(ratio.exceeded(at(201ms), options));
+}
+
 /// Whether 40 failures in a row, after `completed` requests, exceed the ratio.
 bool fails_at_once(FailureRatio& ratio, Time now, std::uint32_t completed, std::uint32_t failed,
                    const Options& options) {
@@ -132,6 +145,26 @@ TEST_CASE("old failures do not count, and a long healthy past does not hide new 
     FailureRatio quiet;
     quiet.reset(at(0s), 0, 0);
     CHECK(fails_at_once(quiet, at(85s), 10, 0, options));
+}
+
+TEST_CASE("a failure counts for the window and no longer, also while none is added") {
+    Options options;
+    FailureRatio ratio;
+    for (std::uint32_t i = 1; i <= 20; ++i) ratio.sample(at(1ms * i), i, i, options);
+    CHECK(ratio.exceeded(at(20ms), options));
+    CHECK(ratio.exceeded(at(options.failure_ratio_window) - 1ns, options));
+    CHECK_FALSE(ratio.exceeded(at(options.failure_ratio_window), options));
+}
+
+TEST_CASE("with another window counting begins anew") {
+    Options options;
+    FailureRatio ratio;
+    for (std::uint32_t i = 1; i <= 19; ++i) ratio.sample(at(1ms * i), i, i, options);
+    options.failure_ratio_window *= 10;  // a tick of it is ten of the old ones
+    for (std::uint32_t i = 20; i <= 39; ++i) {
+        ratio.sample(at(1ms * i), i, i, options);
+        CHECK(ratio.exceeded(at(1ms * i), options) == (i == 39));
+    }
 }
 
 TEST_CASE("successes just before the first failures count") {

@@ -508,4 +508,30 @@ TEST_CASE("a loop that slept for hours probes each backend once, not once for ev
     CHECK(loop.sent.size() == before + 5);
 }
 
+TEST_CASE("a probe comes with its slot or up to the jitter later, never before it") {
+    Rng rng{7};
+    const detail::ProbePace pace{.interval = 30s, .hurried = 5s, .jitter = 0.1};
+    detail::ProbeSchedule schedule{begin, 0.25};
+    Time now = schedule.first(begin, 5s);
+    for (int i = 0; i < 1000; ++i) {
+        schedule.sent(now);
+        now = schedule.next(now, pace, false, rng);
+        REQUIRE((now - (begin + 7500ms)) % 30s <= 3s);
+    }
+}
+
+TEST_CASE("slots that passed while an answer was out are left out in a hurry, too") {
+    Rng rng{7};
+    const detail::ProbePace pace{.interval = 30s, .hurried = 5s, .jitter = 0.1};
+    detail::ProbeSchedule schedule{begin, 0.25};
+    Time now = schedule.first(begin, 5s);
+    for (int i = 0; i < 100; ++i) {
+        schedule.sent(now);
+        const Time answered = now + 1s * rng.below(21);
+        now = schedule.next(answered, pace, true, rng);
+        REQUIRE(now > answered);
+        REQUIRE(now <= answered + 5500ms);
+    }
+}
+
 }  // namespace

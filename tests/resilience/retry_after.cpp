@@ -33,6 +33,8 @@ TEST_CASE("two digits of a year mean the nearest such year, at most 50 ahead") {
     const std::chrono::sys_seconds now{std::chrono::sys_days{std::chrono::year{2099} / 12 / 31}};
     CHECK(parse_retry_after("Friday, 01-Jan-00 00:00:00 GMT", now) == std::chrono::hours{24});
     CHECK(parse_retry_after("Friday, 01-Jan-99 00:00:00 GMT", now) == Duration{0});
+    CHECK(parse_retry_after("Friday, 01-Jan-49 00:00:00 GMT", now) == seconds{1'000'000'000});  // 2149
+    CHECK(parse_retry_after("Friday, 01-Jan-50 00:00:00 GMT", now) == Duration{0});
 }
 
 TEST_CASE("a Retry-After that is neither seconds nor a date says nothing") {

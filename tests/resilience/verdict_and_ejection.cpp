@@ -67,6 +67,8 @@ TEST_CASE("a try is repeated only with retries left, before the deadline and bef
     FailedTry other = base;
     other.retries_left = 0;
     CHECK(next_try(other, {}, true, at(0s)) == NextTry::none);
+    FailedTry unhurried{.outcome = outcome, .retries_left = 1};
+    CHECK(next_try(unhurried, {}, true, at(0s)) == NextTry::elsewhere);
     FailedTry begun{.outcome = outcome, .retries_left = 1, .answer_begun = true};
     CHECK(next_try(begun, {}, true, at(0s)) == NextTry::none);
     FailedTry never{.outcome = outcome, .retries_left = 1, .wish = RequestOptions::Retry::never};
@@ -129,6 +131,7 @@ TEST_CASE("half may be out, rounded down, at least one of two, never the only on
 
 TEST_CASE("the ramp rises linearly from its floor to all, and the limit with it, never below one") {
     CHECK(slow_start_share(0s, 10s, 0.1) == Approx(0.1));
+    CHECK(slow_start_share(-1s, 10s, 0.1) == Approx(0.1));  // another thread's clock is a little ahead
     CHECK(slow_start_share(5s, 10s, 0.1) == Approx(0.55));
     CHECK(slow_start_share(10s, 10s, 0.1) == 1.0);
     CHECK(slow_start_share(0s, 0s, 0.1) == 1.0);

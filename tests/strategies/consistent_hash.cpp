@@ -235,6 +235,8 @@ TEST_CASE("without a key the leading blocks of the prefix are the key, and never
         const std::size_t owner = picks({.prefix = prompt});
         CHECK(picks({.prefix = longer}) == owner);
         CHECK(picks({.key = "k", .prefix = prompt}) == picks({.key = "k"}));
+        // The 64th block is the last that counts.
+        CHECK(picks({.prefix = blocks(talk, 200, 64)}) == picks({.prefix = blocks(0, 200, 64)}));
         chosen.insert(owner);
     }
     CHECK(chosen.size() == 8);  // 100 over 8: one left out has a probability of 1e-5, and the keys are fixed

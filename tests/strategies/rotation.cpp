@@ -31,6 +31,17 @@ TEST_CASE("any n consecutive picks of round_robin visit each backend once, from 
     }
 }
 
+TEST_CASE("threads that start evenly spaced are so in a rotation of any length") {
+    for (const std::uint32_t n : {4U, 5U, 64U, 1000U}) {
+        const Candidates candidates{std::vector<std::uint32_t>(n, 1)};
+        for (std::uint32_t thread = 1; thread < 4; ++thread) {
+            Picks<RoundRobin> picks{candidates};
+            picks.turn.position = thread << 30;  // quarters of all that a place can be
+            CHECK(picks() == n * thread / 4);
+        }
+    }
+}
+
 /// |count_i(k) - k w_i / W| < 1 for every i and k, in integers: |count W - k w| < W. And each has its turns.
 void check_schedule(const std::vector<std::uint32_t>& weights) {
     const auto turns = detail::turns_of(weights);
