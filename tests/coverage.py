@@ -80,12 +80,20 @@ def main():
     all_of_it = Sum()
     missing = []
     one_way = []
-    for each in sorted(files, key=lambda each: each["filename"]):
-        path = os.path.relpath(each["filename"])
+    # A compiler's cache may have shortened a path, so that a file comes under several.
+    named = collections.defaultdict(list)
+    for each in files:
+        named[os.path.relpath(each["filename"])].append(each)
+    for path, parts in sorted(named.items()):
+        if not path.startswith(("include/", "src/")):
+            continue
         with open(path, encoding="utf-8") as file:
             text = file.read().splitlines()
-        lines = lines_of(each["segments"], text)
-        branches = branches_of(each["branches"])
+        lines = collections.Counter()
+        for part in parts:
+            for line, count in lines_of(part["segments"], text).items():
+                lines[line] += count
+        branches = branches_of(branch for part in parts for branch in part["branches"])
         folders[os.path.dirname(path)].add(lines, branches)
         all_of_it.add(lines, branches)
         for first, last in ranges(line for line, count in lines.items() if not count):

@@ -76,8 +76,8 @@ LLVM_PROFILE_FILE=$PWD/$build/counts/%m.profraw \
     { sed -n '/^Test project/,$p' $log | grep -v ' Passed ' | tail -n 60 >&2; echo "a test failed" >&2; exit 1; }
 
 "llvm-profdata$suffix" merge -sparse -o $build/counts/all.profdata $build/counts/*.profraw
-objects=()
-for target in "${targets[@]}"; do objects+=(-object "$build/bin/$target"); done
+objects=("$build/bin/${targets[0]}")
+for target in "${targets[@]:1}"; do objects+=(-object "$build/bin/$target"); done
 "llvm-cov$suffix" export -skip-expansions -skip-functions -instr-profile $build/counts/all.profdata \
-    "${objects[@]}" "$PWD/include" "$PWD/src" >$build/coverage.json
+    -ignore-filename-regex='(^/usr/|/tests/|/examples/)' "${objects[@]}" >$build/coverage.json
 report

@@ -108,6 +108,17 @@ TEST_CASE("when none is healthy the unhealthy of the lowest priority serve, and 
     CHECK(count(events, Event::Kind::panic_left) == 1);
 }
 
+TEST_CASE("with a panic threshold of one half two of four are enough, and one is not") {
+    Options options;
+    options.panic_threshold = 0.5;
+    Balancer<> balancer{fleet(4), options};
+    balancer.probed("b0", false);
+    balancer.probed("b1", false);
+    CHECK(serving(balancer) == std::set<std::string>{"b2", "b3"});
+    balancer.probed("b2", false);
+    CHECK(serving(balancer).size() == 4);
+}
+
 TEST_CASE("one on trial is not healthy: when nobody else is, it serves more than one request at a time") {
     // b1 is half open and its trial hangs when b0's probe fails: without panic all others would be refused.
     ManualClock clock;

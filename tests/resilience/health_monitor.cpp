@@ -520,6 +520,24 @@ TEST_CASE("a probe comes with its slot or up to the jitter later, never before i
     }
 }
 
+TEST_CASE("those that failed in one moment are probed half to one period later, apart") {
+    Rng rng{7};
+    const detail::ProbePace pace{.interval = 30s, .hurried = 5s, .jitter = 0.0};
+    int early = 0;
+    for (int i = 0; i < 1000; ++i) {
+        detail::ProbeSchedule schedule{begin, 0.25};
+        schedule.at(begin);
+        schedule.sent(begin);
+        const Time next = schedule.next(begin + 1ms, pace, true, rng);
+        REQUIRE(next >= begin + 2500ms);
+        REQUIRE(next < begin + 5s);
+        if (next < begin + 3750ms) ++early;
+    }
+    // Evenly spread: 500, with a standard deviation of 16.
+    CHECK(early > 420);
+    CHECK(early < 580);
+}
+
 TEST_CASE("slots that passed while an answer was out are left out in a hurry, too") {
     Rng rng{7};
     const detail::ProbePace pace{.interval = 30s, .hurried = 5s, .jitter = 0.1};
