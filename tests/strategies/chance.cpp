@@ -45,10 +45,10 @@ TEST_CASE("weighted_random follows the weights") {
 }
 
 /// What stands in an account, read field by field.
-double requests(const detail::Account& account) {
+double requests_of(const detail::Account& account) {
     return static_cast<double>(account.word.load() + account.failed.load());
 }
-double tokens(const detail::Account& account) {
+double tokens_of(const detail::Account& account) {
     return static_cast<double>(account.prefill.load() + account.tokens.load());
 }
 
@@ -86,15 +86,15 @@ void check_least(Measure measure) {
 
 TEST_CASE(
     "up to 64 candidates, every pick of least_connections is one of the least, and each of them is picked") {
-    check_least<LeastConnections>([](const detail::Account& account) { return requests(account) + 1; });
+    check_least<LeastConnections>([](const detail::Account& account) { return requests_of(account) + 1; });
 }
 TEST_CASE("so it is for least_tokens, by tokens") {
     check_least<LeastTokens>(
-        [](const detail::Account& account) { return tokens(account) + requests(account) + 1; });
+        [](const detail::Account& account) { return tokens_of(account) + requests_of(account) + 1; });
 }
 TEST_CASE("so it is for response_time, by expected wait") {
     check_least<ResponseTime>([](const detail::Account& account) {
-        return (requests(account) + 1) * static_cast<double>(account.slowness.load());
+        return (requests_of(account) + 1) * static_cast<double>(account.slowness.load());
     });
 }
 

@@ -193,6 +193,28 @@ TEST_CASE("a backend that answers 503 at once, or is not there, draws nothing") 
     }
 }
 
+TEST_CASE("a request that failed goes on counting as one that waits, with the mean request's tokens") {
+    Options options = seeded();
+    options.ejection = false;
+    const ManualClock clock;
+    Affine fleet{test::fleet(2), options, NoTransport{}, {}, clock};
+    Lease lease = pick(fleet, prompt(1, 10));
+    const std::string failed = lease->name;
+    fleet.report(std::move(lease), Outcome::server_error);
+    for (const auto& term : fleet.explain({.tokens = 100})) {
+        CHECK(term.waiting == (term.name == failed ? 160 : 0));
+        CHECK(term.decoding == (term.name == failed ? 1 : 0));
+    }
+}
+
+TEST_CASE("a prompt that lies in the cache to its end is still a token of work") {
+    Affine fleet{test::fleet(1), seeded()};
+    const auto known = prompt(1, 20);
+    ask(fleet, known);
+    const Lease again = pick(fleet, known);
+    CHECK(figures(fleet, "b0").waiting_tokens == 1);
+}
+
 TEST_CASE("a storm of 4xx ejects nobody, and what it found cached stays known") {
     Affine fleet{test::fleet(4), seeded()};
     const auto known = prompt(1, 50);
