@@ -6,6 +6,7 @@
 #include <fairlead/balancer/fleet_change.hpp>            // several changes in one go
 #include <fairlead/balancer/lease.hpp>                   // a claim on one connection
 #include <fairlead/model/backend_config.hpp>             // what an operator writes
+#include <fairlead/model/coarse_clock.hpp>               // cheap time, by the tick
 #include <fairlead/model/criteria.hpp>                   // what a request asks for
 #include <fairlead/model/error.hpp>                      // every way to fail
 #include <fairlead/model/event.hpp>                      // what a host logs
@@ -13,6 +14,7 @@
 #include <fairlead/model/options.hpp>                    // every knob
 #include <fairlead/model/outcome.hpp>                    // how a request went
 #include <fairlead/model/settings.hpp>                   // what settings come to
+#include <fairlead/model/tsc_clock.hpp>                  // cheap time, finer
 #include <fairlead/resilience/engine_metrics.hpp>        // reads an engine's load
 #include <fairlead/resilience/health_monitor.hpp>        // probes on a loop of your own
 #include <fairlead/resilience/load_monitor.hpp>          // when to read it, on a loop of your own

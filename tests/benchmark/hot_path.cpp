@@ -44,6 +44,8 @@ void read_clock(benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(Clock::now());
 }
 BENCHMARK(read_clock<std::chrono::steady_clock>)->Name("steady_clock");
+BENCHMARK(read_clock<CoarseClock>)->Name("coarse_clock");
+BENCHMARK(read_clock<TscClock>)->Name("tsc_clock");
 
 void version_check(benchmark::State& state) {
     std::atomic<std::uint64_t> version{1};

@@ -71,9 +71,11 @@ std::unique_ptr<Subject> plain(std::string_view strategy, std::vector<BackendCon
 std::unique_ptr<Subject> any(std::string_view strategy, std::vector<BackendConfig> backends,
                              const Options& options = seeded());
 
-enum class ClockKind : std::uint8_t { free, steady };
+enum class ClockKind : std::uint8_t { free, steady, coarse, tsc };
 inline constexpr std::pair<const char*, ClockKind> clocks[] = {{"no_clock", ClockKind::free},
-                                                               {"steady_clock", ClockKind::steady}};
+                                                               {"steady_clock", ClockKind::steady},
+                                                               {"coarse_clock", ClockKind::coarse},
+                                                               {"tsc_clock", ClockKind::tsc}};
 
 /// As `any`, by a clock that is looked at.
 std::unique_ptr<Subject> timed(std::string_view strategy, ClockKind clock,

@@ -23,6 +23,10 @@ class ChosenClock {
         switch (kind_) {
             case ClockKind::steady:
                 return std::chrono::steady_clock::now();
+            case ClockKind::coarse:
+                return CoarseClock::now();
+            case ClockKind::tsc:
+                return TscClock::now();
             default:
                 return FreeClock::now();
         }

@@ -30,6 +30,7 @@ class Learner {
         return ((LeaseAccess::taken(lease) ^ now) & word::epoch_mask) == 0;
     }
 
+    /// `now` is not the time where figures of time are off: then nothing but a rest asks for it, by itself.
     [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                                  Time now) noexcept {
         backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
@@ -90,7 +91,8 @@ class Learner {
 
     void rest(LiveBackend& backend, const Outcome& outcome, Time now) noexcept {
         const Duration length = rest_of(outcome, *options_);
-        if (length <= Duration::zero()) return;  // `rest_max` of 0: nobody rests
+        if (length <= Duration::zero()) return;             // `rest_max` of 0: nobody rests
+        if (!options_.timing) now = writer_.clock().now();  // a rest has an end
         if (!roster_.rest_from(backend, now + length)) return;
         writer_.write_quietly([&](Roster& roster, Time at) { roster.show(backend, at); });
     }

@@ -114,7 +114,7 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
             if (LeaseAccess::half_open(lease)) [[unlikely]]
                 core().learner().decide_trial(lease, true);
         } else {
-            core().learner().learn(lease, *backend, outcome, clock_.now());
+            core().learner().learn(lease, *backend, outcome, now);
         }
         if (outcome.prompt_tokens != 0 || outcome.completion_tokens != 0) {
             backend->prompt_tokens.fetch_add(outcome.prompt_tokens, std::memory_order_relaxed);
