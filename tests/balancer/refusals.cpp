@@ -3,6 +3,12 @@
 #include "support/fleet.hpp"
 #include "support/manual_clock.hpp"
 
+#include <fairlead/strategies/consistent_hash.hpp>
+
+#include <atomic>
+#include <string>
+#include <thread>
+
 namespace {
 
 using namespace fairlead;
@@ -132,6 +138,57 @@ TEST_CASE("what one request excludes does not decide for the others") {
     const std::string_view both[] = {"b0", "b1"};
     CHECK(f.core.select({.exclude = both}).error() == Errc::all_excluded);
     CHECK(f.core.select({.exclude = other}).error() == Errc::all_full);
+}
+
+/// Requests without a pause on another thread, while `change(round)` is done some times: how many were
+/// refused.
+template <class Balancer, class Change>
+int refused_during(Balancer& balancer, const Change& change) {
+    std::atomic<bool> began{false};
+    std::atomic<bool> ended{false};
+    int refused = 0;
+    std::thread requests{[&] {
+        // Relaxed: the end may be seen later.
+        while (!ended.load(std::memory_order_relaxed)) {
+            Lease lease = balancer.select();
+            if (!lease) ++refused;
+            balancer.report(std::move(lease), Outcome::success);
+            began.store(true, std::memory_order_relaxed);
+        }
+    }};
+    while (!began.load(std::memory_order_relaxed)) std::this_thread::yield();
+    for (int round = 1; round <= 15; ++round) change(round);
+    ended.store(true, std::memory_order_relaxed);
+    requests.join();
+    return refused;
+}
+
+// A table of consistent_hash takes long to build: long enough to be met by a request in every one of the
+// rounds.
+
+TEST_CASE("no request is refused while every backend is given another config in one go") {
+    Balancer<ConsistentHash> balancer{fleet(20)};
+    const auto change = [&](int round) {
+        balancer.change([&](FleetChange& changes) {
+            for (int i = 0; i < 20; ++i) {
+                changes.update("b" + std::to_string(i), [&](BackendConfig& config) {
+                    config.weight = static_cast<std::uint32_t>(1 + round % 7);
+                });
+            }
+        });
+    };
+    CHECK(refused_during(balancer, change) == 0);
+}
+
+TEST_CASE("no request is refused while one fleet takes the place of another in one go") {
+    Balancer<ConsistentHash> balancer{{{.name = "0", .url = "http://10.0.0.1:8000"}}};
+    const auto change = [&](int round) {
+        balancer.change([&](FleetChange& changes) {
+            changes.add({.name = std::to_string(round), .url = "http://10.0.0.1:8000"});
+            changes.remove(std::to_string(round - 1));
+        });
+    };
+    CHECK(refused_during(balancer, change) == 0);
 }
 
 }  // namespace

@@ -54,6 +54,14 @@ struct CandidateAccess {
     }
     static bool is_warming(const Candidate& candidate) noexcept { return (candidate.seat_ & warming) != 0; }
 
+    /// Whether one that is in service here was closed, or given another config, since. Relaxed: asked after a
+    /// place on it was refused, by a load of the same word.
+    static bool is_outdated(const Candidate& candidate) noexcept {
+        const std::uint64_t now = candidate.account_->word.load(std::memory_order_relaxed);
+        return candidate.limit() != 0 &&
+               ((now ^ candidate.seat_) & (word::generation_mask | word::closed)) != 0;
+    }
+
     /// Whether a place within `limit` is free, in the one order of all sequentially consistent operations.
     static bool has_place(const Candidate& candidate, std::uint32_t limit) noexcept {
         const std::uint64_t now = candidate.account_->word.load(std::memory_order_seq_cst);

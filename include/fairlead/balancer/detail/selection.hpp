@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <new>
 #include <random>
 #include <string>
@@ -212,7 +213,8 @@ class Selection {
             if (found.candidate == nullptr) {
                 // Several changes may have come since the picture was taken: all in it closed one after the
                 // other, or under another config, while there is a free one in the newest.
-                if (lane.version != publication_.version()) return select_anew(criteria);
+                if (lane.version != publication_.version() || awaited_change(group, lane.version))
+                    return select_anew(criteria);
                 return refused(group, criteria, now);
             }
         }
@@ -315,6 +317,7 @@ class Selection {
                     until = std::min(until, picker.next_rise(candidate));
             }
         }
+        if (is_being_changed(group)) return {};
         // Said before any of it is known to be so by others: `full_since` is published last.
         Duration wait{};
         const Errc reason = why_nobody(group, criteria, now, wait);
@@ -323,6 +326,26 @@ class Selection {
         group.no_place.reason.store(reason, std::memory_order_relaxed);
         group.full_since.store(count, std::memory_order_release);
         return {};
+    }
+
+    /// Whether somebody in the group is closed, or has another config, than the picture has it: a change is
+    /// under way, or its picture is out by now. What is so for this picture stays so.
+    static bool is_being_changed(const Group<S>& group) noexcept {
+        for (const auto& level : group.levels) {
+            for (const auto& candidate : level.candidates) {
+                if (CandidateAccess::is_outdated(candidate)) return true;
+            }
+        }
+        return false;
+    }
+
+    /// Nobody could take it, since a change concerns all of them: a refusal would be wrong, so this waits for
+    /// the picture that the change draws. Takes the writers' mutex. Whether there is a newer picture than
+    /// that `seen`.
+    [[gnu::noinline]] bool awaited_change(const Group<S>& group, std::uint64_t seen) noexcept {
+        if (!is_being_changed(group)) return false;
+        { const std::lock_guard under_way{roster_.mutex()}; }
+        return publication_.version() != seen;
     }
 
     [[gnu::noinline]] Lease refused(const Group<S>& group, const Criteria& criteria,
