@@ -174,60 +174,6 @@ void add_strategy(const std::string& strategy) {
     }
 }
 
-// --- prefixes ----------------------------------------------------------------------------------------------
-
-/// 64 backends of 31,250 blocks, all full, and prompts of 256 blocks (16 KiB): each fourth one is held by
-/// somebody, whole. Many more than any cache of the processor holds.
-struct Conversations {
-    static constexpr std::size_t backends = 64;
-    static constexpr std::size_t blocks = 256;
-    static constexpr std::uint64_t talks = backends * 31'250 / blocks;
-
-    detail::BlockCache cache{std::size_t{128} * 1024 * 1024};
-    std::vector<std::uint64_t> prompt = std::vector<std::uint64_t>(blocks);
-    Rng rng{1};
-
-    Conversations() {
-        for (BackendId id = 0; id < backends; ++id) cache.hold(id, 31'250, 31'250);
-        for (std::uint64_t talk = 0; talk < talks; ++talk) cache.note(owner(talk), of(talk));
-    }
-    static BackendId owner(std::uint64_t talk) noexcept { return static_cast<BackendId>(talk % backends); }
-    const std::vector<std::uint64_t>& of(std::uint64_t talk) noexcept {
-        for (std::size_t i = 0; i < blocks; ++i) prompt[i] = Rng::mix(talk * blocks + i);
-        return prompt;
-    }
-};
-
-/// What making up the prompt costs, to be taken off.
-void prefix_prompt(benchmark::State& state) {
-    Conversations all;
-    for (auto _ : state) benchmark::DoNotOptimize(all.of(all.rng() % Conversations::talks).data());
-}
-
-void prefix_look_up(benchmark::State& state) {
-    Conversations all;
-    std::array<std::uint32_t, 64> held{};
-    for (auto _ : state) {
-        all.cache.look_up(all.of(all.rng() % Conversations::talks), 0, ~std::uint64_t{0}, held);
-        benchmark::DoNotOptimize(held);
-    }
-}
-
-/// Of `known` in four prompts all blocks are held; the others are new, and take the place of what is oldest.
-void prefix_look_up_and_note(benchmark::State& state) {
-    Conversations all;
-    std::array<std::uint32_t, 64> held{};
-    std::uint64_t next = Conversations::talks;
-    const auto known = static_cast<std::uint64_t>(state.range(0));
-    for (auto _ : state) {
-        const std::uint64_t talk = all.rng() % 4 < known ? all.rng() % Conversations::talks : next++;
-        const auto& prompt = all.of(talk);
-        all.cache.look_up(prompt, 0, ~std::uint64_t{0}, held);
-        benchmark::DoNotOptimize(held);
-        all.cache.note(Conversations::owner(talk), prompt);
-    }
-}
-
 // --- the odd ones ------------------------------------------------------------------------------------------
 
 void single_backend_alone(benchmark::State& state) {
@@ -254,9 +200,6 @@ void register_all() {
     }
     for (const auto& strategy : strategies()) add_strategy(strategy);
     benchmark::RegisterBenchmark("single_backend", single_backend_alone);
-    benchmark::RegisterBenchmark("prefix_prompt", prefix_prompt);
-    benchmark::RegisterBenchmark("prefix_look_up", prefix_look_up);
-    benchmark::RegisterBenchmark("prefix_look_up_and_note", prefix_look_up_and_note)->Arg(0)->Arg(3)->Arg(4);
     benchmark::RegisterBenchmark("refused", refused, false)->Arg(10)->Arg(1000)->Arg(10'000);
     benchmark::RegisterBenchmark("refused_pending", refused, true)->Arg(10)->Arg(1000)->Arg(10'000);
     register_cold_path();

@@ -50,11 +50,17 @@ def marks(run):
             more(f"any_{strategy}/100", f"{strategy}/100"), 1)
     for strategy in STRATEGIES:
         row(f"{strategy}, 10,000 backends against 100", times(f"{strategy}/10000", f"{strategy}/100"), 2.5)
-    prompt = median.get("prefix_prompt", 0)
-    for name, what, mark in (("prefix_look_up", "look-up", 2), ("prefix_look_up_and_note/4", "look-up and note", 6)):
+    for kind, what, mark in (("prefix_lookup", "look-up", 2), ("prefix_lookup_common", "look-up, 100 held by all", 2),
+                             ("prefix_lookup_stairs", "look-up, each holds another length", 2),
+                             ("prefix_lookup_and_note_known", "look-up and note, held", 6),
+                             ("prefix_lookup_and_note", "look-up and note, 3 of 4 held", 6),
+                             ("prefix_lookup_and_note_new", "look-up and note, new", 6)):
+        name = f"{kind}/64x31250/256"
         if name in median:
-            row(f"prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: {what}, us",
-                (median[name] - prompt) / 1e3, mark)
+            row(f"prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: {what}, us", median[name] / 1e3, mark)
+    if "prompt_hasher/16KiB" in median:
+        rate = 16384 / median["prompt_hasher/16KiB"]
+        rows.append(("PromptHasher, 16 KiB of text, GB/s", f"{rate:.1f}", ">= 2", "yes" if rate >= 2 else "**no**"))
     for kind in ("refused", "refused_pending"):
         row(f"{kind}, 1,000 backends against 10 (no growth)", times(f"{kind}/1000", f"{kind}/10"), 1.1, 1)
         row(f"{kind}, 10,000 backends against 10 (no growth)", times(f"{kind}/10000", f"{kind}/10"), 1.1, 1)

@@ -81,7 +81,7 @@ struct Options {
     // --- what prefix_affinity remembers ------------------------------------------------------------------
     std::uint32_t prefix_block_tokens = 16;      ///< tokens to a block of `Criteria::prefix`, 1 to 65,536
     std::uint64_t prefix_cache_blocks = 31'250;  ///< of a backend that does not say; 500,000 tokens
-    std::size_t prefix_memory = std::size_t{128} * 1024 * 1024;  ///< bytes of all beliefs at most
+    std::size_t prefix_memory = std::size_t{144} * 1024 * 1024;  ///< bytes of all beliefs at most
     bool prefix_learned_speed = false;  ///< unlike hardware: costs divided by the speed seen of each
 
     // --- who is eligible ---------------------------------------------------------------------------------

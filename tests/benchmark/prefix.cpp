@@ -1,0 +1,138 @@
+// What prefix_affinity remembers: to hash a prompt, to look up who holds it, to note where it went.
+//
+// Look-ups: 64 backends of 31,250 blocks, all full, and prompts of 256 blocks (16 KiB of text). That is 2
+// million blocks, of which a look-up finds few in any cache of the processor.
+#include <benchmark/benchmark.h>
+
+#include <fairlead/model/options.hpp>
+#include <fairlead/model/prompt_hasher.hpp>
+#include <fairlead/strategies/detail/block_cache.hpp>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace fairlead;
+
+constexpr std::size_t backends = 64;
+constexpr std::size_t capacity = 31'250;
+constexpr std::size_t blocks = 256;
+
+/// Conversations of 256 blocks, of which the first `common` are those of all; each is held by one backend,
+/// the common ones by all. As many as fit.
+class Conversations {
+  public:
+    explicit Conversations(std::size_t common = 0)
+        : common_{common}, count_{(capacity - common) / (blocks - common) * backends} {
+        for (BackendId id = 0; id < backends; ++id) cache.hold(id, capacity, capacity);
+        for (std::uint64_t talk = 0; talk < count_; ++talk) {
+            make(0, talk);
+            cache.note(owner(talk), prompt(0));
+        }
+        next_ = count_;
+    }
+
+    static BackendId owner(std::uint64_t talk) noexcept { return static_cast<BackendId>(talk % backends); }
+
+    /// Puts a batch of prompts where the processor has them near, as if they had just been hashed: of four,
+    /// `known` are among those held, any of them, the others are new.
+    void make_batch(std::uint32_t known) noexcept {
+        for (std::size_t i = 0; i < batch; ++i) make(i, rng_.below(4) < known ? rng_() % count_ : next_++);
+    }
+    std::span<const std::uint64_t> prompt(std::size_t i) const noexcept {
+        return {prompts_.data() + i * blocks, blocks};
+    }
+    BackendId owner_of_prompt(std::size_t i) const noexcept { return owner(talks_[i]); }
+
+    static constexpr std::size_t batch = 64;
+    detail::BlockCache cache{Options{}.prefix_memory};
+
+  private:
+    void make(std::size_t i, std::uint64_t talk) noexcept {
+        talks_[i] = talk;
+        for (std::size_t k = 0; k < blocks; ++k)
+            prompts_[i * blocks + k] = Rng::mix((k < common_ ? 0 : talk + 1) * blocks + k);
+    }
+
+    std::size_t common_;
+    std::uint64_t count_;
+    std::uint64_t next_ = 0;
+    Rng rng_{1};
+    std::array<std::uint64_t, batch> talks_{};
+    std::vector<std::uint64_t> prompts_ = std::vector<std::uint64_t>(batch * blocks);
+};
+
+/// Times `body(i)` for each prompt of a batch, and not what making the prompts up takes.
+template <class Body>
+void each_prompt(benchmark::State& state, Conversations& all, std::uint32_t known, Body body) {
+    while (state.KeepRunningBatch(Conversations::batch)) {
+        state.PauseTiming();
+        all.make_batch(known);
+        state.ResumeTiming();
+        for (std::size_t i = 0; i < Conversations::batch; ++i) body(i);
+    }
+}
+
+void look_up(benchmark::State& state, std::size_t common) {
+    Conversations all{common};
+    std::array<std::uint32_t, backends> held{};
+    each_prompt(state, all, 4, [&](std::size_t i) {
+        all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
+        benchmark::DoNotOptimize(held);
+    });
+}
+
+/// Each of the backends holds another length of what is asked for: no block can be left out.
+void look_up_stairs(benchmark::State& state) {
+    Conversations all;
+    all.make_batch(0);
+    for (std::size_t i = 0; i < Conversations::batch; ++i) {
+        for (BackendId id = 0; id < backends; ++id) all.cache.note(id, all.prompt(i).first(4 * id + 3));
+    }
+    std::array<std::uint32_t, backends> held{};
+    while (state.KeepRunningBatch(Conversations::batch)) {
+        for (std::size_t i = 0; i < Conversations::batch; ++i) {
+            all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
+            benchmark::DoNotOptimize(held);
+        }
+    }
+}
+
+void look_up_and_note(benchmark::State& state, std::uint32_t known) {
+    Conversations all;
+    std::array<std::uint32_t, backends> held{};
+    each_prompt(state, all, known, [&](std::size_t i) {
+        all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
+        benchmark::DoNotOptimize(held);
+        all.cache.note(all.owner_of_prompt(i), all.prompt(i));
+    });
+}
+
+/// A chat's request of so many bytes of text, as a gateway feeds it.
+void hash_prompt(benchmark::State& state, std::size_t bytes) {
+    const std::string text(bytes, 'x');
+    std::array<std::uint64_t, 1024> hashes{};
+    for (auto _ : state) {
+        PromptHasher hasher{hashes, {.model = "model"}};
+        hasher.message("user");
+        hasher.text(text);
+        benchmark::DoNotOptimize(hasher.blocks().data());
+        benchmark::DoNotOptimize(hasher.owner());
+    }
+    state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * static_cast<std::int64_t>(state.iterations()));
+}
+
+// Those that follow a name: known 4 of 4 prompts, 3 of 4, none.
+BENCHMARK_CAPTURE(look_up, one, 0)->Name("prefix_lookup/64x31250/256");
+BENCHMARK_CAPTURE(look_up, common, 100)->Name("prefix_lookup_common/64x31250/256");
+BENCHMARK(look_up_stairs)->Name("prefix_lookup_stairs/64x31250/256");
+BENCHMARK_CAPTURE(look_up_and_note, known, 4)->Name("prefix_lookup_and_note_known/64x31250/256");
+BENCHMARK_CAPTURE(look_up_and_note, mixed, 3)->Name("prefix_lookup_and_note/64x31250/256");
+BENCHMARK_CAPTURE(look_up_and_note, fresh, 0)->Name("prefix_lookup_and_note_new/64x31250/256");
+BENCHMARK_CAPTURE(hash_prompt, chat, 16'384)->Name("prompt_hasher/16KiB");
+
+}  // namespace
