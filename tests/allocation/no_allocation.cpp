@@ -180,6 +180,56 @@ TEST_CASE("select and report allocate nothing and take no lock, whatever the str
     for (std::size_t i = 0; i < AnyStrategy::count; ++i) check(AnyStrategy{static_cast<StrategyKind>(i)});
 }
 
+/// Prompts of 256 blocks: their first half is known after the first round, their second half never.
+template <class Balancer>
+void prompts(Balancer& balancer, std::uint64_t& next, int rounds) {
+    std::array<std::uint64_t, 256> blocks{};
+    for (int i = 0; i < rounds; ++i) {
+        for (std::size_t k = 0; k < blocks.size(); ++k)
+            blocks[k] = Rng::mix((k < 128 ? static_cast<std::uint64_t>(i) % 20 : next) * 1000 + k);
+        ++next;
+        Lease lease = balancer.select({.tokens = 4096, .prefix = blocks, .owner = blocks[0]});
+        if (!lease) std::abort();
+        balancer.first_byte(lease);
+        balancer.report(std::move(lease), Outcome::success);
+    }
+}
+
+TEST_CASE("to look up and to note a prompt of 256 blocks allocates nothing and takes no lock") {
+    for (const std::uint32_t gateways : {1U, 4U}) {
+        Options options;
+        options.gateways = gateways;
+        options.prefix_cache_blocks = 2000;  // full after some prompts: each new block is another's end
+        Balancer<PrefixAffinity> balancer{fleet(70), options};
+        std::uint64_t next = 1000;
+        prompts(balancer, next, 2);
+        const Counts before;
+        prompts(balancer, next, 2000);
+        CHECK(before.stand());
+    }
+}
+
+TEST_CASE("a hundred thousand prompts later what is remembered takes as many bytes as before") {
+    // Of 32 blocks each, all unlike: 3.2 million blocks, and there is room for 18,719.
+    constexpr std::size_t memory = 1 << 20;
+    const std::size_t before = bytes.load();
+    detail::BlockCache cache{memory};
+    for (BackendId id = 0; id < 8; ++id) cache.hold(id, 31'250, cache.most_blocks() / 8);
+    // The rings, 8 bytes of 56, are allocated, the table of blocks is mapped; and 4 KiB for 64 backends.
+    const std::size_t allocated = bytes.load();
+    CHECK(allocated - before < memory / 7 + 8 * 1024);
+    const std::size_t held = cache.memory();
+    CHECK(held <= memory);
+    CHECK(held > memory - 8 * 56 - 512);  // what eight equal shares and whole lines leave over
+    std::array<std::uint64_t, 32> blocks{};
+    for (std::uint64_t next = 0; next < 3'200'000; next += blocks.size()) {
+        for (std::size_t k = 0; k < blocks.size(); ++k) blocks[k] = next + k + 1;
+        cache.note(static_cast<BackendId>(next / 32 % 8), blocks);
+    }
+    CHECK(cache.memory() == held);
+    CHECK(bytes.load() == allocated);
+}
+
 TEST_CASE("a refusal allocates nothing and takes no lock") {
     Balancer<LeastConnections> balancer{fleet(100, 1)};
     std::vector<Lease> leases;

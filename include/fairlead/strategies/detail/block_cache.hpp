@@ -315,6 +315,7 @@ class BlockCache {
                 to.set(i, from.key(at));
                 from.set(at, 0);
             }
+            ring->was_used.store(true, std::memory_order_relaxed);
             ring->limit.store(limit, std::memory_order_relaxed);
             column.hand.store(limit, std::memory_order_relaxed);
         }
@@ -336,6 +337,7 @@ class BlockCache {
 
     /// What stands in the ring from `from` on is held no more.
     void drop(BlockRing& ring, std::uint32_t from, BackendId id, int times) noexcept {
+        if (!ring.was_used.load(std::memory_order_relaxed)) return;
         const auto index = index_.view();
         LineClaims claims;
         BlockRing::Claim unit{ring};
@@ -378,7 +380,7 @@ class BlockCache {
                 continue;
             }
             BlockRing* ring = column->ring.load(std::memory_order_relaxed);
-            if (ring == nullptr) continue;
+            if (ring == nullptr || !ring->was_used.load(std::memory_order_relaxed)) continue;
             BlockRing::Claim unit{*ring};
             for (std::uint32_t i = 0; i < ring->size; ++i) {
                 if (ring->peek(i) == 0 || !claim(unit, i, patience)) continue;

@@ -32,6 +32,7 @@ class BlockRing {
 
     const std::uint32_t size;
     std::atomic<std::uint32_t> limit{0};  ///< of `size`, how many are in use
+    std::atomic<bool> was_used{false};    ///< or nothing was ever put in
 
     /// The key at a place, 0 where there is none; or a small number, which no key is, while it is away.
     BlockKey peek(std::uint32_t at) const noexcept { return relaxed::load(keys_[at]); }
@@ -115,6 +116,8 @@ class BlockHand {
           wanted_{wanted},
           ring_{ring},
           unit_{ring} {
+        if (!ring.was_used.load(std::memory_order_relaxed))
+            ring.was_used.store(true, std::memory_order_relaxed);
         reserve();
         constexpr std::uint32_t line = 64 / sizeof(BlockKey);
         for (std::uint32_t at = next_; at < std::min(next_ + std::min(wanted, most_ahead), limit_);
