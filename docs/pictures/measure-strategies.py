@@ -119,6 +119,12 @@ def bounds(by_gateways):
         for name in ("consistent_hash", "consistent_hash_bounded"):
             add(f"{blocks:,} blocks: hit rate relative to `{name}`, lowest of the loads",
                 min(a["hit_rate"] / b["hit_rate"] for a, b in zip(own, of(name))), 1.05, True)
+        # Eight caches as one, before an engine that computes at once: what any rule could find, and no load to spread.
+        pooled = on_trace("--cache-blocks", 8 * blocks, "--backends", 1, "--prefill-rate", 10**7, "--room", 10**8, "--batch",
+                          4096, "--step-ms", 0.1, "--strategies", "round_robin")[0]["hit_rate"]
+        for name, rows_of in (("consistent_hash", of("consistent_hash")), ("prefix_affinity", own)):
+            lines.append([f"{blocks:,} blocks: hit rate of `{name}` relative to one cache of all {8 * blocks:,}, lowest of the "
+                          "loads", f"{min(row['hit_rate'] for row in rows_of) / pooled:.2f}", "", ""])
     one = by_gateways["`prefix_affinity`, nothing shared"][0]
     for at, count in ((2, 16), (3, 64)):
         add(f"{count} gateways, owner and signals: mean relative to one gateway",

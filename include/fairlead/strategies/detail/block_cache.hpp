@@ -159,7 +159,6 @@ class BlockCache {
         const std::uint64_t bit = bit_of(id);
         const BlockKeys keys{prefix, id / group_size};
         const auto index = index_.view();
-
         std::size_t held = 0;
         for (std::size_t k = 0; k < std::min(size, 2 * near); k += in_a_row) index.prefetch(keys[k]);
         for (bool is_whole = true; is_whole && held < size;) {
@@ -222,7 +221,7 @@ class BlockCache {
     static void drop_out(const BlockKeys& keys, const BlockIndex::View& index, std::size_t from,
                          std::size_t to, std::uint64_t out,
                          std::array<std::uint32_t, group_size>& held) noexcept {
-        for (std::size_t k = from; k < to; k += in_a_row - k % in_a_row) index.prefetch(keys[k]);
+        for (std::size_t k = from; k < to; k += in_a_row - k % in_a_row) index.prefetch(keys.home(k));
         for (std::size_t k = from; k < to; ++k) {
             const std::uint64_t holders = index.find(keys[k], 0).holders();
             set_all(held, out & ~holders, k);
@@ -274,8 +273,6 @@ class BlockCache {
             if (!place || index.remove(place, key, bit, claims)) return;
         }
     }
-
-    // --- cold ---------------------------------------------------------------------------------------------
 
     Group* find_group(std::uint32_t group) const noexcept {
         // Acquire pairs with the release in `make_column`.
