@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs all tests: plain with g++, under sanitizers with clang, then from an
-# installed package as a user would. Stops at the first configuration that fails.
+# Installs what is missing, builds, and runs all tests: plain with g++, under sanitizers with clang, from an installed
+# package as a user would; then fuzzes each reader for 20 s and runs the gateway in trouble for 30 s. Stops at the first
+# configuration that fails.
 #
-#     tests/run-tests.sh                 # all; a quarter of an hour on two cores
+#     tests/run-tests.sh                 # all; some 20 minutes on two cores
 #     tests/run-tests.sh --quick         # g++ without sanitizers
-#     tests/run-tests.sh --config NAME   # one of: gcc clang asan tsan package bench format fuzz soak; may be given more than once
-#                                      # (only so: clang, of which asan compiles the same, and the long fuzz and soak)
+#     tests/run-tests.sh --config NAME   # one of: format gcc clang asan tsan package bench fuzz soak; more than once for
+#                                      # several. Not among all: clang, of which asan compiles the same
 #
 # Builds in build/tests-NAME, with what each step said in build/tests-NAME.log.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' tests/run-tests.sh; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' tests/run-tests.sh; }
 wanted=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#wanted[@]} -gt 0 ] || wanted=(format gcc asan tsan package bench)
+[ ${#wanted[@]} -gt 0 ] || wanted=(format gcc asan tsan package bench fuzz soak)
 
 # The tests set what they need: nothing of the caller's settings may reach them.
 unset "${!FAIRLEAD_@}" "${!LLM_@}" "${!LOAD_BALANCE_@}" "${!HEALTH_CHECK_@}" VLLM_SERVER_URL MODEL_NAME API_KEY \
@@ -74,7 +75,7 @@ configuration() {
     say "$name: $2 $4${5:+ -fsanitize=$5}"
     if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \
         -DCMAKE_CXX_FLAGS="$4" -DCMAKE_C_FLAGS=-O1 -DFAIRLEAD_SANITIZE="$5" -DFAIRLEAD_HEADER_TESTS=$headers \
-        -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=4 \
+        -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 \
         >"$log" 2>&1; then
         cat "$log"
         fail "cmake cannot configure $name"
@@ -132,8 +133,10 @@ for name in "${wanted[@]}"; do
             ;;
         soak)
             say "soak: the gateway for half a minute, while all around it changes"
-            programs=()
-            if [ -x build/tests-gcc/bin/fairlead-gateway ]; then programs=(--bin build/tests-gcc/bin); fi
+            programs=()  # those of gcc, where they are built; else its own
+            if [ -x build/tests-gcc/bin/fairlead-ctl ] && [ -x build/tests-gcc/bin/fairlead-gateway ]; then
+                programs=(--bin build/tests-gcc/bin)
+            fi
             tests/soak.sh 0.5 "${programs[@]}" || fail "the soak"
             programs_run=$((programs_run + 1))
             ;;

@@ -14,10 +14,10 @@ namespace {
 using namespace fairlead;
 using namespace std::chrono_literals;
 
-constexpr Time begin{std::chrono::hours{100}};
+constexpr Time load_began{std::chrono::hours{100}};
 constexpr const char* busy = "vllm:num_requests_running 3\n";
 
-LoadTarget target(std::string name, std::uint64_t incarnation = 0) {
+LoadTarget load_target(std::string name, std::uint64_t incarnation = 0) {
     LoadTarget target;
     target.config.url = "http://" + name;
     target.config.name = std::move(name);
@@ -25,15 +25,15 @@ LoadTarget target(std::string name, std::uint64_t incarnation = 0) {
     return target;
 }
 
-std::vector<LoadTarget> targets(std::size_t n) {
+std::vector<LoadTarget> load_targets(std::size_t n) {
     std::vector<LoadTarget> all;
-    for (std::size_t i = 0; i < n; ++i) all.push_back(target("b" + std::to_string(i)));
+    for (std::size_t i = 0; i < n; ++i) all.push_back(load_target("b" + std::to_string(i)));
     return all;
 }
 
 /// A loop that does what the monitor asks for.
-struct Loop {
-    explicit Loop(const Options& options = {}, std::uint64_t seed = 1) : monitor{options, seed} {}
+struct LoadLoop {
+    explicit LoadLoop(const Options& options = {}, std::uint64_t seed = 1) : monitor{options, seed} {}
 
     void run_until(Time end) {
         for (;;) {
@@ -73,7 +73,7 @@ struct Loop {
     }
 
     LoadMonitor monitor;
-    Time now = begin;
+    Time now = load_began;
     Duration latency = 5ms;
     std::function<const char*(const std::string&)> answer = [](const std::string&) { return busy; };
     std::multimap<Time, LoadScrape> open;
@@ -87,9 +87,9 @@ struct Loop {
 
 TEST_CASE("each backend is asked once an interval, a tenth of it more or less") {
     for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U}) {
-        Loop loop{{}, seed};
-        loop.monitor.set_members(targets(8), begin);
-        loop.run_until(begin + 60s);
+        LoadLoop loop{{}, seed};
+        loop.monitor.set_members(load_targets(8), load_began);
+        loop.run_until(load_began + 60s);
         for (const auto& [name, times] : loop.times) {
             INFO(name);
             CHECK((times.size() >= 59 && times.size() <= 61));
@@ -102,9 +102,9 @@ TEST_CASE("each backend is asked once an interval, a tenth of it more or less") 
 }
 
 TEST_CASE("scrapes of a fleet do not come together") {
-    Loop loop;
-    loop.monitor.set_members(targets(10), begin);
-    loop.run_until(begin + 20s);
+    LoadLoop loop;
+    loop.monitor.set_members(load_targets(10), load_began);
+    loop.run_until(load_began + 20s);
     // Any N phases stand 0.44 / N of the interval apart; each comes up to a tenth later. So within a tenth of
     // it there are at most 2 / 10 / 0.044 = 4.5, rounded up.
     std::vector<Time> all;
@@ -114,10 +114,10 @@ TEST_CASE("scrapes of a fleet do not come together") {
 }
 
 TEST_CASE("a backend that is slow to answer is not asked twice at once") {
-    Loop loop;
+    LoadLoop loop;
     loop.latency = 2500ms;
-    loop.monitor.set_members(targets(3), begin);
-    loop.run_until(begin + 60s);
+    loop.monitor.set_members(load_targets(3), load_began);
+    loop.run_until(load_began + 60s);
     CHECK(loop.most_at_once == 1);
     for (const auto& [name, times] : loop.times) CHECK(times.size() >= 15);  // every third slot at the least
 }
@@ -136,18 +136,18 @@ TEST_CASE("with many gateways each asks less often, so that together they ask te
 
     options = {};
     options.gateways = 64;
-    Loop loop{options};
-    loop.monitor.set_members(targets(2), begin);
-    loop.run_until(begin + 640s);
+    LoadLoop loop{options};
+    loop.monitor.set_members(load_targets(2), load_began);
+    loop.run_until(load_began + 640s);
     CHECK((loop.times["b0"].size() >= 99 && loop.times["b0"].size() <= 101));
     loop.monitor.set_interval(1s, loop.now);
     CHECK(loop.monitor.interval() == 6400ms);
 }
 
 TEST_CASE("a report carries what the engine said and when") {
-    Loop loop;
-    loop.monitor.set_members(targets(1), begin);
-    loop.run_until(begin + 3s);
+    LoadLoop loop;
+    loop.monitor.set_members(load_targets(1), load_began);
+    loop.run_until(load_began + 3s);
     REQUIRE(loop.reports.size() >= 2);
     CHECK(loop.reports.front().running == 3.0);
     CHECK_FALSE(loop.reports.front().waiting);
@@ -156,10 +156,10 @@ TEST_CASE("a report carries what the engine said and when") {
 }
 
 TEST_CASE("who says nothing is asked every ten seconds until it does") {
-    Loop loop;
+    LoadLoop loop;
     loop.answer = [](const std::string& name) { return name == "b0" ? nullptr : "no metrics\n"; };
-    loop.monitor.set_members(targets(2), begin);
-    loop.run_until(begin + 120s);
+    loop.monitor.set_members(load_targets(2), load_began);
+    loop.run_until(load_began + 120s);
     CHECK(loop.reports.empty());
     for (const std::string name : {"b0", "b1"}) {
         INFO(name);
@@ -174,23 +174,23 @@ TEST_CASE("who says nothing is asked every ten seconds until it does") {
     CHECK(loop.monitor.standing("b1")->problem == "line 1 of the metrics is broken");
 
     loop.answer = [](const std::string&) { return busy; };
-    loop.run_until(begin + 131s);
+    loop.run_until(load_began + 131s);
     CHECK(loop.monitor.standing("b0")->problem.empty());
     loop.times.clear();
-    loop.run_until(begin + 160s);
+    loop.run_until(load_began + 160s);
     CHECK(loop.times["b0"].size() >= 25);
 }
 
 TEST_CASE("what arrives for a backend that is gone or was replaced is ignored") {
-    Loop loop;
-    loop.monitor.set_members(targets(2), begin);
+    LoadLoop loop;
+    loop.monitor.set_members(load_targets(2), load_began);
     std::map<std::string, LoadScrape> sent;
     while (sent.size() < 2) {
         for (auto& scrape : loop.monitor.due(loop.monitor.next_deadline()))
             sent[scrape.backend->name] = scrape;
     }
-    const Time now = begin + 2s;
-    loop.monitor.set_members(std::vector{target("b1", 7)}, now);
+    const Time now = load_began + 2s;
+    loop.monitor.set_members(std::vector{load_target("b1", 7)}, now);
     CHECK_FALSE(loop.monitor.complete(sent["b0"], busy, now));
     CHECK_FALSE(loop.monitor.complete(sent["b1"], busy, now));
     CHECK_FALSE(loop.monitor.standing("b0"));
@@ -202,15 +202,15 @@ TEST_CASE("what arrives for a backend that is gone or was replaced is ignored") 
 }
 
 TEST_CASE("a stopped monitor asks nobody, a started one spreads its first scrapes") {
-    Loop loop;
-    loop.monitor.set_members(targets(4), begin);
+    LoadLoop loop;
+    loop.monitor.set_members(load_targets(4), load_began);
     loop.monitor.stop();
     CHECK(loop.monitor.next_deadline() == Time::max());
-    loop.monitor.set_members(targets(5), begin + 1s);
-    CHECK(loop.monitor.due(begin + 10s).empty());
-    loop.now = begin + 10s;
+    loop.monitor.set_members(load_targets(5), load_began + 1s);
+    CHECK(loop.monitor.due(load_began + 10s).empty());
+    loop.now = load_began + 10s;
     loop.monitor.start(loop.now);
-    loop.run_until(begin + 11s);
+    loop.run_until(load_began + 11s);
     CHECK(loop.times.size() == 5);
     for (const auto& [name, times] : loop.times) CHECK(times.size() <= 2);
 }

@@ -15,7 +15,7 @@ constexpr Verdict good{.success = true};
 constexpr Verdict failed{.failure = true, .fails_trial = true, .retry = true};
 constexpr Verdict pressed{.neutral = true, .fails_trial = true, .retry = true, .rests = true};
 
-Time at(Duration since) { return Time{1'000s + since}; }
+Time after(Duration since) { return Time{1'000s + since}; }
 
 }  // namespace
 
@@ -60,19 +60,19 @@ TEST_CASE("each switch of retry_on turns off its own row only") {
 
 TEST_CASE("a try is repeated only with retries left, before the deadline and before the first byte") {
     const Outcome outcome = Outcome::connect_error;
-    const FailedTry base{.outcome = outcome, .retries_left = 1, .deadline = Deadline{at(1s)}};
-    CHECK(next_try(base, {}, true, at(0s)) == NextTry::elsewhere);
-    CHECK(next_try(base, {}, false, at(0s)) == NextTry::same_after_back_off);
-    CHECK(next_try(base, {}, true, at(1s)) == NextTry::none);
+    const FailedTry base{.outcome = outcome, .retries_left = 1, .deadline = Deadline{after(1s)}};
+    CHECK(next_try(base, {}, true, after(0s)) == NextTry::elsewhere);
+    CHECK(next_try(base, {}, false, after(0s)) == NextTry::same_after_back_off);
+    CHECK(next_try(base, {}, true, after(1s)) == NextTry::none);
     FailedTry other = base;
     other.retries_left = 0;
-    CHECK(next_try(other, {}, true, at(0s)) == NextTry::none);
+    CHECK(next_try(other, {}, true, after(0s)) == NextTry::none);
     FailedTry unhurried{.outcome = outcome, .retries_left = 1};
-    CHECK(next_try(unhurried, {}, true, at(0s)) == NextTry::elsewhere);
+    CHECK(next_try(unhurried, {}, true, after(0s)) == NextTry::elsewhere);
     FailedTry begun{.outcome = outcome, .retries_left = 1, .answer_begun = true};
-    CHECK(next_try(begun, {}, true, at(0s)) == NextTry::none);
+    CHECK(next_try(begun, {}, true, after(0s)) == NextTry::none);
     FailedTry never{.outcome = outcome, .retries_left = 1, .wish = RequestOptions::Retry::never};
-    CHECK(next_try(never, {}, true, at(0s)) == NextTry::none);
+    CHECK(next_try(never, {}, true, after(0s)) == NextTry::none);
 }
 
 TEST_CASE("the back-off's limit doubles from 50 ms to 1 s, and the pause is below it") {
@@ -89,7 +89,7 @@ TEST_CASE("the n-th ejection in a row lasts n times 10 s, at most 5 min, plus at
     const Options options;
     Rng rng{1};
     Ejection ejection;
-    Time now = at(0s);
+    Time now = after(0s);
     for (int n = 1; n <= 40; ++n) {
         ejection.eject(now, options, rng);
         const Duration length = std::min<Duration>(10s * n, 5min);
@@ -107,17 +107,17 @@ TEST_CASE("each 10 s in service take one off the number of ejections, and no goo
     Rng rng{1};
     Ejection ejection;
     for (int n = 0; n < 3; ++n) {
-        ejection.eject(at(0s), options, rng);
-        REQUIRE(ejection.expire(at(1000s)));
-        CHECK_FALSE(ejection.trial_succeeded(at(1000s), options));
+        ejection.eject(after(0s), options, rng);
+        REQUIRE(ejection.expire(after(1000s)));
+        CHECK_FALSE(ejection.trial_succeeded(after(1000s), options));
     }
-    REQUIRE(ejection.trial_succeeded(at(1000s), options));
+    REQUIRE(ejection.trial_succeeded(after(1000s), options));
     CHECK(ejection.in_service());
-    CHECK(ejection.times_in_a_row(at(1009s), options) == 3);
-    CHECK(ejection.times_in_a_row(at(1010s), options) == 2);
-    CHECK(ejection.times_in_a_row(at(1030s), options) == 0);
-    ejection.eject(at(1020s), options, rng);
-    CHECK(ejection.times_in_a_row(at(1020s), options) == 2);
+    CHECK(ejection.times_in_a_row(after(1009s), options) == 3);
+    CHECK(ejection.times_in_a_row(after(1010s), options) == 2);
+    CHECK(ejection.times_in_a_row(after(1030s), options) == 0);
+    ejection.eject(after(1020s), options, rng);
+    CHECK(ejection.times_in_a_row(after(1020s), options) == 2);
 }
 
 TEST_CASE("half may be out, rounded down, at least one of two, never the only one") {

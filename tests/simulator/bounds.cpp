@@ -6,6 +6,7 @@
 
 #include "simulator/contestants.hpp"
 #include "simulator/generator.hpp"
+#include "simulator/run.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -29,11 +30,6 @@ Scenario fleet(double load) {
     return scenario;
 }
 
-Result run(const Scenario& scenario, const std::string& strategy) {
-    const auto* const contestant = find_contestant(strategy);
-    REQUIRE(contestant != nullptr);
-    return simulate(scenario, *contestant);
-}
 Summary figures(const Scenario& scenario, const std::string& strategy) {
     return summary_of(run(scenario, strategy));
 }

@@ -8,6 +8,7 @@
 
 #include "simulator/contestants.hpp"
 #include "simulator/generator.hpp"
+#include "simulator/run.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -40,12 +41,6 @@ Scenario of(const Trace& trace) {
     Scenario scenario;
     scenario.trace = &trace;
     return scenario;
-}
-
-Result run(const Scenario& scenario, const std::string& strategy) {
-    const auto* const contestant = find_contestant(strategy);
-    REQUIRE(contestant != nullptr);
-    return simulate(scenario, *contestant);
 }
 
 std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
