@@ -129,6 +129,7 @@ TEST_CASE("what is no JSON is refused with its place") {
     CHECK(detail_of("{\n  \"name\": }") == "body: invalid JSON at line 2, column 11: unexpected \"}\"");
     CHECK(detail_of("[]") == "body: must be an object in braces, got an array");
     CHECK(detail_of("null") == "body: must be an object in braces, got null");
+    CHECK(admin.call("PUT", "/strategy", "[]").detail() == "body: must be an object in braces, got an array");
     CHECK(detail_of(std::string(10'000, '[')) == "body: nested deeper than 32 levels");
     std::string deep;
     for (int i = 0; i < 10'000; ++i) deep += "{\"a\":";

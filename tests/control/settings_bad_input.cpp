@@ -101,6 +101,8 @@ TEST_CASE("a bad list of backends says what it must be") {
             "对象 (环境变量)"},
         Bad{"[7]", "LLM_BACKENDS[0]: must be an object in braces, got a number (environment)",
             "LLM_BACKENDS[0]: 必须为花括号中的对象，实际为 数字 (环境变量)"},
+        Bad{"[-7]", "LLM_BACKENDS[0]: must be an object in braces, got a number (environment)",
+            "LLM_BACKENDS[0]: 必须为花括号中的对象，实际为 数字 (环境变量)"},
         Bad{R"([{"url": "http://a"}])",
             "LLM_BACKENDS[0].name: is missing; every backend needs one (environment)",
             "LLM_BACKENDS[0].name: 缺失；每个后端都必须有 (环境变量)"},
@@ -172,6 +174,13 @@ TEST_CASE("JSON nested too deeply is an error and no crash") {
     CHECK(error_of_backends(std::string(33, '[') + std::string(33, ']'), Language::chinese) ==
           "LLM_BACKENDS: 嵌套超过 32 层 (环境变量)");
     CHECK(error_of_backends(std::string(32, '[') + std::string(32, ']')).find("nested") == std::string::npos);
+}
+
+TEST_CASE("more backends than a balancer takes are refused before any is read") {
+    std::string many = "[0";
+    for (int i = 1; i <= 65'536; ++i) many += ",0";
+    CHECK(error_of_backends(many + "]") ==
+          "LLM_BACKENDS: must hold at most 65536 backends, got 65537 (environment)");
 }
 
 TEST_CASE("a bad value of another setting says what it must be") {

@@ -211,8 +211,16 @@ TEST_CASE("the process's own locale is asked in the same order") {
     const EnvironmentVariable messages{"LC_MESSAGES", "zh_CN.UTF-8"};
     const EnvironmentVariable lang{"LANG", "C"};
     CHECK(language_from_environment() == Language::chinese);
-    const EnvironmentVariable over{"LC_ALL", "C"};
+    {
+        const EnvironmentVariable over{"LC_ALL", "C"};
+        CHECK(language_from_environment() == Language::english);
+    }
+    const EnvironmentVariable no_messages{"LC_MESSAGES", ""};
+    const EnvironmentVariable no_lang{"LANG", ""};
     CHECK(language_from_environment() == Language::english);
+    SettingsSources without_locale = from({});
+    without_locale.language.reset();
+    CHECK(error_of(without_locale).find("no backend is set") != std::string::npos);
 }
 
 TEST_CASE("every error of the library has a Chinese sentence of its own") {

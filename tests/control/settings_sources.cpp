@@ -92,10 +92,14 @@ TEST_CASE("a dotenv file that is named must be there; the default one need not")
     CHECK(with == "http://from-dotenv");
 }
 
-TEST_CASE("a directory or a missing JSON file is an error") {
+TEST_CASE("a directory, a missing and a huge JSON file are errors") {
     const std::string directory = std::filesystem::temp_directory_path().string();
     CHECK(error_of(from_json_file(directory)).starts_with(directory + ": cannot be read: it is a directory"));
     CHECK(error_of(from_json_file("no-such-file.json")).starts_with("no-such-file.json: cannot be read: "));
+    const File huge{""};
+    std::filesystem::resize_file(huge.path(), 16 * 1024 * 1024 + 1);
+    CHECK(error_of(from_json_file(huge.path())).find(": cannot be read: larger than 16 MiB") !=
+          std::string::npos);
 }
 
 TEST_CASE("dotenv values are bare, in double quotes or in single quotes") {
@@ -234,6 +238,10 @@ TEST_CASE("a JSON file that is none says where, and one with a wrong type says w
     CHECK(error("[]").starts_with("FILE: must be one JSON object of settings, got an array"));
     CHECK(error(R"({"vllm_server_url": "http://a", "max_retries": "3"})") ==
           "max_retries: must be a whole number >= 0, got a text in quotes (FILE)");
+    CHECK(error(R"({"vllm_server_url": "http://a", "load_balance_enabled": [true]})") ==
+          "load_balance_enabled: must be true/false, 1/0, yes/no or on/off, got an array (FILE)");
+    CHECK(error(R"({"vllm_server_url": "http://a", "retry_on": true})").find("or none; got ") !=
+          std::string::npos);
     CHECK(error(R"({"llm_backends": [{"name": "a", "url": "http://a", "weight": 0}]})") ==
           "llm_backends[0].weight: must be 1..65535, got 0 (FILE)");
     CHECK(error(R"({"vllm_server_url": "http://a", "vllm_server_url": "http://b"})")

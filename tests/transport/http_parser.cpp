@@ -1,6 +1,7 @@
 // The parser reads what is HTTP in any pieces, and refuses each malformed form with an error of its own.
 #include <fairlead/transport/http_parser.hpp>
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -310,4 +311,22 @@ TEST_CASE("a refused request says which status a server answers") {
           E::duplicate_host, E::bad_start_line}) {
         CHECK(fairlead::refusal_status(error) == 400);
     }
+}
+
+TEST_CASE("every error of the transport has a sentence of its own, and those of time say that they are") {
+    const int last = static_cast<int>(E::body_too_large);
+    std::set<std::string> sentences;
+    std::set<E> of_time;
+    for (int value = 1; value <= last; ++value) {
+        const auto error = static_cast<E>(value);
+        sentences.insert(make_error_code(error).message());
+        if (fairlead::is_timeout(error)) of_time.insert(error);
+    }
+    CHECK(sentences.size() == static_cast<std::size_t>(last));
+    CHECK_FALSE(sentences.contains(""));
+    CHECK(of_time == std::set{E::connect_timeout, E::write_timeout, E::response_timeout,
+                              E::first_byte_timeout, E::idle_timeout, E::total_timeout});
+    const std::error_code none{last + 1, fairlead::transport_category()};
+    CHECK(none.message() == "unknown transport error " + std::to_string(last + 1));
+    CHECK(std::string_view{fairlead::transport_category().name()} == "fairlead.transport");
 }
