@@ -27,8 +27,8 @@ TEST_CASE("requests and streams pass over broken backends, and every place is gi
         backends.back().name = std::to_string(backends.size());
     }
     asio::io_context io;
-    using Http = Balancer<RoundRobin, HttpTransport>;
-    Http balancer{backends, {}, HttpTransport{io}};
+    using Balanced = Balancer<RoundRobin, HttpTransport>;
+    Balanced balancer{backends, {}, HttpTransport{io}};
     int answered = 0;
     for (int i = 0; i < 6; ++i) {
         balancer.async_send(post(), [&](std::error_code error, HttpResponse response) {
@@ -36,7 +36,7 @@ TEST_CASE("requests and streams pass over broken backends, and every place is gi
             CHECK(response.body == "ok");
             ++answered;
         });
-        balancer.async_stream(post(), [&](std::error_code error, Stream<Http> stream) {
+        balancer.async_stream(post(), [&](std::error_code error, Stream<Balanced> stream) {
             CHECK_FALSE(error);
             REQUIRE(stream);
             CHECK(stream.head().status == 200);
