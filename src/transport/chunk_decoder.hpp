@@ -40,7 +40,7 @@ class ChunkDecoder {
                 return result;
             }
             if (state_ == State::trailers) {
-                const auto size = trailers_.scan(rest, result.error);
+                const auto size = trailers_.scan_fields(rest, result.error, [](auto, auto) {});
                 result.consumed += size;
                 trailer_bytes_ += size;
                 if (!result.error && trailer_bytes_ > max_trailer_bytes) {

@@ -1,4 +1,5 @@
-// Heads by llhttp, behind a scanner that refuses what llhttp lets pass; framing of bodies by our own rules.
+// Start lines by llhttp, header fields by a scanner that refuses what llhttp lets pass; framing of bodies by
+// our own rules.
 #include <fairlead/transport/http_parser.hpp>
 
 #include <algorithm>
@@ -18,6 +19,9 @@ namespace fairlead {
 
 using detail::HeadScanner;
 
+// Most messages have fewer fields; more make the list grow.
+constexpr std::size_t usual_headers = 8;
+
 struct HttpParser::State {
     enum class Framing : std::uint8_t { none, length, chunked, to_end };
 
@@ -32,9 +36,6 @@ struct HttpParser::State {
 
     void restart_head() {
         llhttp_init(&llhttp, kind == Kind::request ? HTTP_REQUEST : HTTP_RESPONSE, &settings());
-        // How a body is framed is decided below, in one place, with an error for each mistake.
-        llhttp_set_lenient_chunked_length(&llhttp, 1);
-        llhttp_set_lenient_transfer_encoding(&llhttp, 1);
         llhttp.data = this;
         scanner.restart(begin());
         head_bytes = 0;
@@ -63,44 +64,45 @@ struct HttpParser::State {
                 of(p).reason.append(at, n);
                 return 0;
             };
-            s.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) {
-                of(p).name.append(at, n);
-                return 0;
-            };
-            s.on_header_value = [](llhttp_t* p, const char* at, std::size_t n) {
-                of(p).value.append(at, n);
-                return 0;
-            };
-            s.on_header_value_complete = [](llhttp_t* p) {
-                of(p).add_header();
-                return 0;
-            };
-            s.on_headers_complete = [](llhttp_t* p) {
-                of(p).head_done = true;
-                return static_cast<int>(HPE_PAUSED);
-            };
             return s;
         }();
         return made;
     }
 
-    void add_header() {
-        headers.add(std::move(name), std::string{detail::trimmed(value)});
-        name.clear();
-        value.clear();
-    }
-
     // --- the head ---
+
+    void take(HeadScanner::Part part, std::string_view text) {
+        switch (part) {
+            case HeadScanner::Part::name:
+                name.append(text);
+                break;
+            case HeadScanner::Part::value:
+                value.append(text);
+                break;
+            case HeadScanner::Part::end:
+                while (value.ends_with(' ') || value.ends_with('\t')) value.pop_back();
+                if (headers.empty()) headers.reserve(usual_headers);
+                headers.add(std::exchange(name, {}), std::exchange(value, {}));
+        }
+    }
 
     std::size_t read_head(std::span<const char> input) {
         // One byte over the limit at most, so that the same limit strikes however the bytes come.
         input = input.first(std::min(input.size() - 1, limits.max_head_bytes - head_bytes) + 1);
         std::error_code refused;
-        const std::size_t size = scanner.scan(input, refused);
+        std::size_t size = 0;
+        auto result = HPE_OK;
+        if (scanner.in_start_line()) {
+            size = scanner.scan_start_line(input, refused);
+            result = llhttp_execute(&llhttp, input.data(), size);
+        }
+        if (result == HPE_OK && !refused && !scanner.in_start_line()) {
+            size += scanner.scan_fields(input.subspan(size), refused,
+                                        [this](auto part, std::string_view text) { take(part, text); });
+        }
         if (size > 0 || refused) began = true;
         head_bytes += size;
-        const auto result = llhttp_execute(&llhttp, input.data(), size);
-        if (result != HPE_OK && result != HPE_PAUSED && result != HPE_PAUSED_UPGRADE) {
+        if (result != HPE_OK) {
             error = meaning_of(result);
         } else if (refused) {
             error = refused;
@@ -109,12 +111,13 @@ struct HttpParser::State {
         } else if (head_bytes > limits.max_head_bytes) {
             error = TransportErrc::head_too_large;
         } else if (scanner.done()) {
-            error = head_done ? check_head() : make_error_code(TransportErrc::bad_start_line);
+            head_done = true;
+            error = check_head();
         }
         return size;
     }
 
-    TransportErrc meaning_of(llhttp_errno_t result) const noexcept {
+    static TransportErrc meaning_of(llhttp_errno_t result) noexcept {
         switch (result) {
             case HPE_INVALID_METHOD:
                 return TransportErrc::unknown_method;
@@ -124,21 +127,14 @@ struct HttpParser::State {
                 return TransportErrc::unsupported_version;
             case HPE_INVALID_STATUS:
                 return TransportErrc::bad_status;
-            case HPE_INVALID_HEADER_TOKEN:
-                return TransportErrc::bad_header;
-            case HPE_INVALID_CONTENT_LENGTH:
-                return TransportErrc::bad_content_length;
-            case HPE_UNEXPECTED_CONTENT_LENGTH:
-                return headers.contains("Transfer-Encoding") ? TransportErrc::length_with_transfer_encoding
-                                                             : TransportErrc::duplicate_content_length;
-            case HPE_INVALID_TRANSFER_ENCODING:
-                return TransportErrc::bad_transfer_encoding;
             default:
                 return TransportErrc::bad_start_line;
         }
     }
 
     std::error_code check_head() {
+        // How a client of HTTP/2 begins: llhttp waits for the rest of it, which is no head.
+        if (kind == Kind::request && llhttp.method == HTTP_PRI) return TransportErrc::bad_start_line;
         minor = llhttp.http_minor;
         if (llhttp.http_major != 1 || minor > 1) return TransportErrc::unsupported_version;
         if (kind == Kind::request) {

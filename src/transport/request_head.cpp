@@ -17,7 +17,24 @@ bool is_token(std::string_view text) noexcept {
 }
 
 bool is_value(std::string_view text) noexcept {
-    return std::none_of(text.begin(), text.end(), [](char c) { return is_control_char(c) && c != '\t'; });
+    for (;;) {
+        text.remove_prefix(before_control_char(text));
+        if (text.empty()) return true;
+        if (text.front() != '\t') return false;
+        text.remove_prefix(1);
+    }
+}
+
+// What is written beside the fields: "Host: ", the key's own, "Content-Length: " with its digits, one more
+// that the transport may add, and the ends of all these.
+constexpr std::size_t own_lines = 128;
+
+/// About as much as the head takes, so that it is allocated once.
+std::size_t size_of(const HttpRequest& request, const Origin& origin, std::string_view api_key) noexcept {
+    std::size_t size = request.method.size() + origin.base_path.size() + request.target.size() +
+                       origin.host_header.size() + api_key.size() + own_lines;
+    for (const auto& [name, value] : request.headers) size += name.size() + value.size() + 4;
+    return size;
 }
 
 /// What belongs to one connection, and what is set here.
@@ -62,6 +79,7 @@ std::error_code write_head(const HttpRequest& request, const Origin& origin, std
     if (!request.target.starts_with('/') || !is_visible(request.target))
         return TransportErrc::bad_target_to_send;
     if (!is_value(api_key)) return TransportErrc::bad_header_to_send;
+    out.reserve(size_of(request, origin, api_key));
     out.append(request.method).append(" ").append(origin.base_path).append(request.target);
     out.append(" HTTP/1.1\r\nHost: ").append(origin.host_header).append("\r\n");
     const bool names_others = request.headers.contains("Connection");

@@ -261,6 +261,35 @@ TEST_CASE("each malformed request is refused with its own error") {
         });
 }
 
+TEST_CASE("blanks around a length are none of it, inside they are refused") {
+    for (const auto* good : {"5", "  5", "5 ", "\t5\t", " \t 5 \t "}) {
+        const auto text = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length:"s + good + "\r\n\r\nhello";
+        HttpParser parser{Kind::request};
+        CHECK(read(parser, text, text.size()).body == "hello");
+        CHECK(parser.headers().get("Content-Length") == "5");
+    }
+    for (const auto* bad : {"5 5", "5\t5", "0 5", "- 5"}) {
+        const auto text = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length:"s + bad + "\r\n\r\nhello";
+        HttpParser parser{Kind::request};
+        CHECK(read(parser, text, text.size()).error == E::bad_content_length);
+    }
+}
+
+TEST_CASE("a control byte is found wherever in a value it stands, and nothing else is taken for one") {
+    for (std::size_t at = 0; at < 20; ++at) {
+        for (int byte = 0; byte < 256; ++byte) {
+            std::string value(20, 'v');
+            value[at] = static_cast<char>(byte);
+            const auto text = "GET / HTTP/1.1\r\nHost: h\r\nX: " + value + "\r\n\r\n";
+            HttpParser parser{Kind::request};
+            const auto message = read(parser, text, text.size());
+            INFO(byte << " at " << at);
+            const bool is_control = (byte < 0x20 && byte != '\t') || byte == 0x7F;
+            CHECK(message.complete == !is_control);
+        }
+    }
+}
+
 TEST_CASE("each malformed response is refused with its own error") {
     check_refused(
         Kind::response,

@@ -1,11 +1,13 @@
-// Where urls point.
+// Where urls point, and which of a request's fields are sent.
 #include "transport/request_head.hpp"
 
 #include <string>
 
 #include "support/catch.hpp"
 
+using fairlead::HttpRequest;
 using fairlead::detail::parse_origin;
+using fairlead::detail::write_head;
 
 TEST_CASE("urls are taken apart: scheme, host, port, and a base without /v1") {
     const auto of = [](const char* url) {
@@ -27,5 +29,37 @@ TEST_CASE("urls are taken apart: scheme, host, port, and a base without /v1") {
     for (const auto* bad :
          {"", "h", "ftp://h", "http://", "http://:80", "http://u@h", "http://h:0", "http://h?x"}) {
         CHECK_FALSE(parse_origin(bad));
+    }
+}
+
+TEST_CASE("names compare in any case, and only letters have one") {
+    using fairlead::equal_ignoring_case;
+    CHECK(equal_ignoring_case("Transfer-Encoding", "tRANSFER-eNCODING"));
+    CHECK(equal_ignoring_case("", ""));
+    CHECK_FALSE(equal_ignoring_case("Transfer-Encoding", "Transfer_Encoding"));
+    CHECK_FALSE(equal_ignoring_case("Transfer-Encoding", "Transfer-Encodinh"));
+    CHECK_FALSE(equal_ignoring_case("Content-Length", "Content-Lengt"));
+    // They differ by the bit that makes letters small, and are no letters.
+    CHECK_FALSE(equal_ignoring_case("12345678@", "12345678`"));
+    CHECK_FALSE(equal_ignoring_case("1234567@", "1234567`"));
+    CHECK_FALSE(equal_ignoring_case("[2345678", "{2345678"));
+    static_assert(equal_ignoring_case("Content-Length", "content-lengtH"));
+    static_assert(!equal_ignoring_case("Content-Length", "content-lengtI"));
+}
+
+TEST_CASE("what a head says is refused wherever a control byte stands in it, but for tabs in values") {
+    const auto origin = *parse_origin("http://h");
+    for (std::size_t at = 0; at < 20; ++at) {
+        for (const char byte : {'\0', '\r', '\n', '\t', '\x1F', '\x7F', '\x80', ' '}) {
+            std::string value(20, 'v');
+            value[at] = byte;
+            HttpRequest request{"GET", "/"};
+            request.headers.add("X-A", value);
+            std::string head;
+            const bool refused = bool{write_head(request, origin, {}, head)};
+            INFO(int{byte} << " at " << at);
+            CHECK(refused == (byte != '\t' && byte != '\x80' && byte != ' '));
+            if (!refused) CHECK(head == "GET / HTTP/1.1\r\nHost: h\r\nX-A: " + value + "\r\n\r\n");
+        }
     }
 }

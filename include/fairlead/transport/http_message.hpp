@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,7 +19,20 @@ namespace fairlead {
 constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
     if (a.size() != b.size()) return false;
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
-    for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t i = 0;
+    if (!std::is_constant_evaluated()) {
+        // Most names that have a length in common are spelled alike, or differ in more than case.
+        constexpr std::uint64_t case_bits = 0x2020202020202020;
+        std::uint64_t x = 0;
+        std::uint64_t y = 0;
+        for (; i + sizeof x <= a.size(); i += sizeof x) {
+            std::memcpy(&x, a.data() + i, sizeof x);
+            std::memcpy(&y, b.data() + i, sizeof y);
+            if (((x ^ y) & ~case_bits) != 0) return false;
+            if (x != y) break;
+        }
+    }
+    for (; i < a.size(); ++i) {
         if (lower(a[i]) != lower(b[i])) return false;
     }
     return true;
@@ -92,6 +108,9 @@ class HttpHeaders {
         }
         add(std::string{name}, std::move(value));
     }
+
+    /// Sets memory aside for this many fields, so that adding them moves none.
+    void reserve(std::size_t count) { fields_.reserve(count); }
 
     /// Adds a field behind the others.
     void add(std::string name, std::string value) { fields_.push_back({std::move(name), std::move(value)}); }
