@@ -28,8 +28,14 @@ bool under(std::string_view path, std::string_view prefix) {
            (path.size() == prefix.size() || path[prefix.size()] == '/' || path[prefix.size()] == '?');
 }
 
-std::string type_of(const fairlead::HttpResponse& head) {
-    return media_type(head.headers.get("Content-Type").value_or(""));
+/// The Content-Type as it was written, without its parameters.
+std::string_view type_of(const fairlead::HttpResponse& head) {
+    const auto value = head.headers.get("Content-Type").value_or("");
+    return trimmed(value.substr(0, value.find(';')));
+}
+
+bool is_event_stream(const fairlead::HttpResponse& head) {
+    return fairlead::equal_ignoring_case(type_of(head), "text/event-stream");
 }
 
 bool is_readable(const fairlead::HttpResponse& head) {
@@ -68,13 +74,12 @@ std::string media_type(std::string_view content_type) {
 bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head) {
     path = path.substr(0, path.find('?'));
     return method == "POST" && (path == "/v1/chat/completions" || path == "/v1/completions") &&
-           is_readable(head) && type_of(head) == "text/event-stream";
+           is_event_stream(head) && is_readable(head);
 }
 
 bool may_tell_usage(const fairlead::HttpResponse& head) {
-    if (!is_readable(head)) return false;
-    const auto type = type_of(head);
-    return type == "text/event-stream" || type == "application/json";
+    return (is_event_stream(head) || fairlead::equal_ignoring_case(type_of(head), "application/json")) &&
+           is_readable(head);
 }
 
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {
@@ -106,7 +111,7 @@ std::string percent_encoded(std::string_view name) {
 
 bool has_dot_segment(std::string_view path) {
     path = path.substr(0, path.find('?'));
-    if (path.find_first_of(".%") == std::string_view::npos) return false;
+    if (std::none_of(path.begin(), path.end(), [](char c) { return c == '.' || c == '%'; })) return false;
     std::string plain;  // with the dots, slashes and backslashes that are percent-encoded
     for (std::size_t i = 0; i < path.size(); ++i) {
         const auto code = path.substr(i, 3);

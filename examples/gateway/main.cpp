@@ -45,7 +45,9 @@ std::optional<fairlead::Settings> read_settings(const fairlead::SettingsSources&
 /// Runs until a signal came and the answers under way have ended, or their time is up, or a second signal
 /// came.
 void serve(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
-    asio::io_context io{static_cast<int>(options.threads)};
+    // Where one thread runs the loop, no other touches a socket: then their locks are left out.
+    asio::io_context io{options.threads > 1 ? static_cast<int>(options.threads)
+                                            : ASIO_CONCURRENCY_HINT_UNSAFE_IO};
     const auto control = asio::make_strand(io);
     // Before anybody is told that it runs: whoever reads that may tell it to stop at once.
     asio::signal_set signals{control, SIGINT, SIGTERM};

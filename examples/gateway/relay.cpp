@@ -2,8 +2,10 @@
 #include "gateway/relay.hpp"
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -35,15 +37,16 @@ RelayRequest::Body body_kind(std::string_view content_type) {
 class Relay final : public http_server::Responder, public std::enable_shared_from_this<Relay> {
   public:
     Relay(const RelayContext& context, std::shared_ptr<Exchange> exchange)
-        : context_{context}, exchange_{std::move(exchange)} {}
+        : context_{context}, exchange_{std::move(exchange)}, executor_{exchange_->get_executor()} {}
 
     void run() {
         began_ = std::chrono::steady_clock::now();
         auto original = std::make_shared<fairlead::HttpRequest>(std::move(exchange_->request()));
         if (context_.access_log != nullptr) {
-            entry_.peer = exchange_->peer();
-            entry_.method = original->method;
-            entry_.target = original->target;
+            entry_ = std::make_unique<AccessEntry>();
+            entry_->peer = exchange_->peer();
+            entry_->method = original->method;
+            entry_->target = original->target;
         }
         const auto settings = context_.settings.get();
         if (!read_model(*original, *settings)) return;
@@ -147,11 +150,10 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         context_.balancer.async_stream(
             request_, criteria, options,
             asio::bind_cancellation_slot(
-                cancel_.slot(),
-                asio::bind_executor(exchange_->get_executor(),
-                                    [self = shared_from_this()](std::error_code error, Stream stream) {
-                                        self->on_head(error, std::move(stream));
-                                    })));
+                cancel_.slot(), asio::bind_executor(executor_, [self = shared_from_this()](
+                                                                   std::error_code error, Stream stream) {
+                    self->on_head(error, std::move(stream));
+                })));
     }
 
     void on_head(std::error_code error, Stream stream) {
@@ -161,9 +163,11 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             return;
         }
         stream_ = std::move(stream);
-        entry_.backend = stream_.backend().name;
-        const auto& head = stream_.head();
-        entry_.status = head.status;
+        const auto head = stream_.take_head();
+        if (entry_) {
+            entry_->backend = stream_.backend().name;
+            entry_->status = head.status;
+        }
         begin_answer(head);
         wants_done_ = ends_with_done(request_.original->method, request_.original->target, head);
         stream_.set_unterminated(wants_done_);
@@ -182,7 +186,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     void begin_answer(const fairlead::HttpResponse& head) {
         const auto length = content_length(head.headers);
-        const auto name = percent_encoded(entry_.backend);
+        const auto name = percent_encoded(stream_.backend().name);
         const std::initializer_list<Exchange::Field> own{{"X-Fairlead-Backend", name}};
         const bool asked = request_.original->headers.contains(fairlead::orca_request_header);
         const bool tells = head.headers.contains(fairlead::orca_response_header);
@@ -197,12 +201,18 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     void read() {
         if (!stream_) return;
-        stream_.async_read_piece(asio::bind_executor(
-            exchange_->get_executor(),
-            [self = shared_from_this()](std::error_code error, const fairlead::HttpPiece& piece) {
-                self->on_read(error, piece.view());
-            }));
+        stream_.async_read_piece(ReadHandler{shared_from_this()});
     }
+
+    /// One is made for every piece: it shares the executor instead of copying it.
+    struct ReadHandler {
+        using executor_type = asio::any_io_executor;
+        executor_type get_executor() const noexcept { return self->executor_; }
+        void operator()(std::error_code error, const fairlead::HttpPiece& piece) const {
+            self->on_read(error, piece.view());
+        }
+        std::shared_ptr<Relay> self;
+    };
 
     void on_read(std::error_code error, std::string_view piece) {
         if (left_) return;
@@ -212,14 +222,15 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// False when the client has to take it first: `on_written` tells.
     bool pass_on(std::string_view piece) {
-        entry_.bytes += piece.size();
+        if (entry_) entry_->bytes += piece.size();
         if (wants_done_) {
             done_.feed(piece);
             stream_.set_unterminated(!done_.seen());
         }
         if (tells_usage_ && usage_.feed(piece)) {
-            entry_.usage = usage_.usage().value_or(Usage{});
-            stream_.count_tokens(entry_.usage.prompt, entry_.usage.completion);
+            const auto usage = usage_.usage().value_or(Usage{});
+            stream_.count_tokens(usage.prompt, usage.completion);
+            if (entry_) entry_->usage = usage;
         }
         return exchange_->offer(piece);
     }
@@ -232,22 +243,25 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     }
 
     bool refuse(fairlead::HttpResponse response) {
-        entry_.status = response.status;
-        entry_.bytes = response.body.size();
+        if (entry_) {
+            entry_->status = response.status;
+            entry_->bytes = response.body.size();
+        }
         std::exchange(exchange_, nullptr)->respond(std::move(response));
         ended("complete");
         return false;
     }
 
     void ended(std::string_view how) {
-        if (context_.access_log == nullptr) return;
-        entry_.end = how;
-        entry_.took = std::chrono::steady_clock::now() - began_;
-        context_.access_log->access(entry_);
+        if (!entry_) return;
+        entry_->end = how;
+        entry_->took = std::chrono::steady_clock::now() - began_;
+        context_.access_log->access(*entry_);
     }
 
     const RelayContext& context_;
     std::shared_ptr<Exchange> exchange_;  // empty once the exchange is over
+    const asio::any_io_executor executor_;
     RelayRequest request_{};
     std::string model_{};
     std::string user_{};
@@ -261,7 +275,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     bool tells_usage_ = false;
     bool left_ = false;
     std::chrono::steady_clock::time_point began_{};
-    AccessEntry entry_{};
+    std::unique_ptr<AccessEntry> entry_{};  // empty: nothing is logged
 };
 
 }  // namespace

@@ -99,22 +99,22 @@ std::string_view UsageReader::match(std::string_view piece) {
 }
 
 std::string_view UsageReader::collect(std::string_view piece) {
-    for (std::size_t i = 0; i < piece.size(); ++i) {
-        const char c = piece[i];
-        last_ = c;
-        object_.push_back(c);
+    const auto room = piece.substr(0, longest_object - object_.size());
+    std::size_t end = 0;
+    bool ended = false;
+    while (end < room.size() && !ended) {
+        const char c = room[end++];
         if (c == '{') ++depth_;
-        const bool ended = c == '}' && --depth_ == 0;
-        if (ended) {
-            found_ = std::exchange(object_, {});
-            whole_ = true;
-        }
-        if (ended || object_.size() == longest_object) {
-            state_ = State::text;
-            return piece.substr(i + 1);
-        }
+        ended = c == '}' && --depth_ == 0;
     }
-    return {};
+    object_.append(room.substr(0, end));
+    last_ = room[end - 1];
+    if (ended) {
+        found_ = std::exchange(object_, {});
+        whole_ = true;
+    }
+    if (ended || object_.size() == longest_object) state_ = State::text;
+    return piece.substr(end);
 }
 
 std::optional<Usage> UsageReader::usage() const {

@@ -26,6 +26,12 @@ std::array<char, read_size>& borrowed_buffer() {
     return buffer;
 }
 
+/// Where a head is written, one after the other: whoever waits for something holds no memory for it.
+std::string& spare_text() {
+    thread_local std::string text;
+    return text;
+}
+
 // Reads of one connection before the others have their turn: a megabyte.
 constexpr int max_turns = 16;
 
@@ -274,6 +280,7 @@ void Connection::start(const fairlead::HttpResponse& head, std::optional<std::ui
     remaining_ = length;
     bodiless_ = bodiless_ || no_content;
 
+    if (head_.empty()) head_.swap(spare_text());
     head_ += "HTTP/1.1 ";
     head_ += std::to_string(head.status);
     head_ += ' ';
@@ -375,7 +382,12 @@ bool Connection::send_ready() {
         return false;
     }
     if (sent < size) send_rest(buffers, sent, piece, last);
-    head_.clear();
+    if (!head_.empty()) {
+        std::string text;
+        text.swap(head_);
+        text.clear();
+        text.swap(spare_text());
+    }
     return sent == size;
 }
 

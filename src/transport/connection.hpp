@@ -5,7 +5,7 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -33,12 +33,12 @@ class Connection {
   public:
     Connection(Strand executor, asio::ssl::context* tls, HttpLimits limits)
         : strand{std::move(executor)}, socket{strand}, parser{HttpParser::Kind::response, limits} {
-        if (tls != nullptr) tls_.emplace(socket, *tls);
+        if (tls != nullptr) tls_ = std::make_unique<Tls>(socket, *tls);
     }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    bool is_tls() const noexcept { return tls_.has_value(); }
+    bool is_tls() const noexcept { return tls_ != nullptr; }
 
     /// After TCP is connected: what holds for every connection.
     void prepare() {
@@ -60,7 +60,7 @@ class Connection {
     }
 
     bool certificate_was_refused() const {
-        return tls_ && SSL_get_verify_result(const_cast<Tls&>(*tls_).native_handle()) != X509_V_OK;
+        return tls_ && SSL_get_verify_result(tls_->native_handle()) != X509_V_OK;
     }
 
     template <class Buffers, class Handler>
@@ -106,7 +106,7 @@ class Connection {
 
   private:
     using Tls = asio::ssl::stream<asio::ip::tcp::socket&>;
-    std::optional<Tls> tls_{};
+    std::unique_ptr<Tls> tls_{};  // apart: it is large, and most backends are spoken to without
 };
 
 }  // namespace fairlead::detail

@@ -9,9 +9,10 @@
 #include <utility>
 
 #include <asio/connect.hpp>
-#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/ip/address.hpp>
+
+#include <fairlead/transport/detail/dispatch.hpp>
 
 #include "header_list.hpp"
 
@@ -80,13 +81,13 @@ void Exchange::start() {
         if (send_) return send_.post(refused_, HttpResponse{});
         return open_.post(refused_, HttpResponse{}, HttpBody{});
     }
-    asio::dispatch(strand_, [self = shared_from_this()] { self->begin(); });
+    dispatch_on(strand_, [self = shared_from_this()] { self->begin(); });
 }
 
 void Exchange::cancel() {
     // Acquire: pairs with the release in over(). A stale false costs a look on the strand.
     if (over_.load(std::memory_order_acquire)) return;
-    asio::dispatch(strand_, [self = shared_from_this()] {
+    dispatch_on(strand_, [self = shared_from_this()] {
         if (self->phase_ != Phase::done) self->fail(Errc::cancelled);
     });
 }
@@ -112,7 +113,7 @@ void Exchange::resolve() {
         const asio::ip::tcp::endpoint to{address, static_cast<asio::ip::port_type>(std::stoul(origin.port))};
         return connect(Endpoints::create(to, origin.host, origin.port));
     }
-    resolver_.emplace(strand_);
+    resolver_ = std::make_unique<asio::ip::tcp::resolver>(strand_);
     resolver_->async_resolve(origin.host, origin.port, asio::ip::resolver_base::numeric_service,
                              bound([](Exchange& self, std::error_code error, const Endpoints& found) {
                                  if (error) return self.fail(TransportErrc::name_not_found);

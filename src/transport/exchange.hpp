@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -60,6 +59,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     void read_head_or_whole();
     void begin_read();
     void read_body();
+    template <class End>
+    void complete_then(std::size_t kept, End end);
     void take_head(bool head_complete);
     void parse(std::span<const char> data);
     void on_read_error(std::error_code error);
@@ -100,7 +101,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     std::unique_ptr<Connection> former_{};
     Strand strand_;
     asio::steady_timer timer_;
-    std::optional<asio::ip::tcp::resolver> resolver_{};
+    std::unique_ptr<asio::ip::tcp::resolver> resolver_{};  // only for names
 
     std::string head_{};
     std::string method_{};

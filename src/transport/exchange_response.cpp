@@ -4,9 +4,11 @@
 #include <cstring>
 #include <utility>
 
-#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/ssl/error.hpp>
+
+#include <fairlead/transport/detail/dispatch.hpp>
+#include <fairlead/transport/detail/recycled.hpp>
 
 #include "exchange.hpp"
 
@@ -22,6 +24,10 @@ std::array<char, std::size_t{64} * 1024>& borrowed_buffer() {
 
 // Memory for a body is taken at once up to here; a peer that announces more must send it first.
 constexpr std::uint64_t most_reserved = std::uint64_t{1024} * 1024;
+
+// Room below which a buffer is given rather than filled up: less than the least that chunks come in is no
+// gain.
+constexpr std::size_t least_room = 4096;
 
 bool is_would_block(std::error_code error) noexcept {
     return error == asio::error::would_block || error == asio::error::try_again;
@@ -139,7 +145,7 @@ void Exchange::on_read_error(std::error_code error) {
 // --- pieces ---
 
 void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
-    asio::dispatch(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
+    dispatch_on(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
         auto& e = *self;
         if (const auto left = e.pending_.size() - e.pending_read_; left > 0) {
             const auto size = std::min(left, into.size());
@@ -159,7 +165,7 @@ void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
 }
 
 void Exchange::read_piece(PieceCompletion done, bool may_lend) {
-    asio::dispatch(strand_, [self = shared_from_this(), done = std::move(done), may_lend]() mutable {
+    dispatch_on(strand_, [self = shared_from_this(), done = std::move(done), may_lend]() mutable {
         auto& e = *self;
         if (auto ready = e.take_ready(); !ready.data.empty()) {
             return done.post({}, HttpPiece{std::move(ready.data)});
@@ -193,38 +199,47 @@ void Exchange::read_body() {
     if (piece_) into_ = asio::buffer(borrowed_buffer());
     if (into_.size() == 0) return complete_read({}, 0);
     auto* const base = static_cast<char*>(into_.data());
+    std::size_t kept = 0;
     for (;;) {
         std::error_code error;
-        const auto size = connection_->read_some(into_, error);
-        if (is_would_block(error)) return wait_readable();
-        if (error) return on_read_error(error);
-        std::span<const char> data{base, size};
-        std::size_t kept = 0;
+        const auto size = connection_->read_some(into_ + kept, error);
+        if (is_would_block(error)) return kept > 0 ? complete_read({}, kept) : wait_readable();
+        if (error) return complete_then(kept, [this, error] { on_read_error(error); });
+        std::span<const char> data{base + kept, size};
+        int pieces = 0;
         bool complete = false;
         while (!data.empty() && !complete) {
             const auto step = connection_->parser.feed(data);
-            if (step.error) {
-                // What came whole before the mistake is given first.
-                if (kept == 0) return fail(step.error);
-                auto done = std::move(read_);
-                auto piece_done = std::move(piece_);
-                fail(step.error);
-                if (done) return done.dispatch({}, kept);
-                return piece_done.dispatch({}, HttpPiece{std::string{base, kept}});
-            }
+            if (step.error) return complete_then(kept, [this, &step] { fail(step.error); });
             data = data.subspan(step.consumed);
             complete = step.message_complete;
             if (step.body.empty()) continue;
             if (step.body.data() != base + kept)
                 std::memmove(base + kept, step.body.data(), step.body.size());
             kept += step.body.size();
+            ++pieces;
         }
         body_began_ = body_began_ || kept > 0;
-        if (complete) message_done(data.empty());
-        if (kept > 0) return complete_read({}, kept);
-        if (complete) return complete_read(asio::error::eof, 0);
-        limit(idle_timeout_, TransportErrc::idle_timeout);
+        if (complete) {
+            message_done(data.empty());
+            return kept > 0 ? complete_read({}, kept) : complete_read(asio::error::eof, 0);
+        }
+        // Several chunks at once: the backend writes faster than they are read here, and the next are there
+        // already, or nearly. They save a write to the client and a wait.
+        if (kept > 0 && (pieces < 2 || into_.size() - kept < least_room)) return complete_read({}, kept);
+        if (kept == 0) limit(idle_timeout_, TransportErrc::idle_timeout);
     }
+}
+
+/// What came whole before the body ended or broke is given first; the next read is told how.
+template <class End>
+void Exchange::complete_then(std::size_t kept, End end) {
+    if (kept == 0) return end();
+    auto read = std::move(read_);
+    auto piece = std::move(piece_);
+    end();
+    if (read) return read.dispatch({}, kept);
+    piece.dispatch({}, HttpPiece{std::string{static_cast<const char*>(into_.data()), kept}});
 }
 
 void Exchange::complete_read(std::error_code error, std::size_t size) {
@@ -240,15 +255,13 @@ void Exchange::complete_read(std::error_code error, std::size_t size) {
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
                                             const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, SendCompletion done) {
-    return std::make_shared<Exchange>(transport, backend, request, deadline, std::move(done),
-                                      OpenCompletion{});
+    return make_recycled<Exchange>(transport, backend, request, deadline, std::move(done), OpenCompletion{});
 }
 
 std::shared_ptr<HttpExchange> make_exchange(const std::shared_ptr<TransportState>& transport,
                                             const BackendConfig& backend, const HttpRequest& request,
                                             Deadline deadline, OpenCompletion done) {
-    return std::make_shared<Exchange>(transport, backend, request, deadline, SendCompletion{},
-                                      std::move(done));
+    return make_recycled<Exchange>(transport, backend, request, deadline, SendCompletion{}, std::move(done));
 }
 
 }  // namespace fairlead::detail

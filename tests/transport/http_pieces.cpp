@@ -1,4 +1,6 @@
 // Reading a body without a buffer of one's own: what came with the head, and piece by piece after it.
+#include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -22,7 +24,9 @@ constexpr auto chunked_head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n
 
 /// Opens, takes what came with the head, reads the rest in pieces; runs the loop until the end.
 struct Reading {
-    Reading(const std::string& url, bool one_thread, bool elsewhere) {
+    Reading(
+        const std::string& url, bool one_thread, bool elsewhere,
+        const std::function<void()>& opened_ = [] {}) {
         HttpTransportOptions options;
         options.one_thread = one_thread;
         HttpTransport http{io, options};
@@ -30,6 +34,7 @@ struct Reading {
                         [&](std::error_code error, const HttpResponse&, HttpBody opened) {
                             CHECK_FALSE(error);
                             body = std::move(opened);
+                            opened_();
                             ready = body.take_ready();
                             text = ready.data;
                             read(elsewhere);
@@ -40,6 +45,7 @@ struct Reading {
     void read(bool elsewhere) {
         const auto on_piece = [this, elsewhere](std::error_code error, const HttpPiece& piece) {
             text += piece.view();
+            if (piece.size() > 0) ++pieces;
             if (error) {
                 end = error;
             } else {
@@ -54,6 +60,7 @@ struct Reading {
     HttpBody body{};
     HttpReady ready{};
     std::string text{};
+    int pieces = 0;
     std::optional<std::error_code> end{};
 };
 
@@ -92,4 +99,29 @@ TEST_CASE("a body that ends early is broken, read in pieces too") {
     CHECK_FALSE(reading.ready.complete);
     CHECK(reading.text == "hello");
     CHECK(*reading.end == make_error_code(TransportErrc::truncated_length));
+}
+
+TEST_CASE("chunks that have come are read as one piece, and then is told how the body broke") {
+    for (const bool one_thread : {false, true}) {
+        for (const bool malformed : {false, true}) {
+            const std::string broken_by = malformed ? "x" : "";
+            const auto error = malformed ? TransportErrc::bad_chunk_size : TransportErrc::truncated_chunks;
+            INFO(one_thread << broken_by);
+            std::promise<void> opened;
+            const auto reader_is_there = opened.get_future();
+            RawPeer peer{[&](RawPeer::Connection& c) {
+                c.read_request();
+                c.send(chunked_head);
+                reader_is_there.wait();
+                c.send(std::string{"5\r\nhello\r\n6\r\n world\r\n"} + broken_by);
+            }};
+            const Reading reading{peer.url(), one_thread, false, [&] {
+                                      opened.set_value();
+                                      peer.wait_for_ended(1);
+                                  }};
+            CHECK(reading.text == "hello world");
+            CHECK(reading.pieces == 1);
+            CHECK(*reading.end == make_error_code(error));
+        }
+    }
 }

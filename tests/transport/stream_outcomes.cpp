@@ -86,6 +86,11 @@ TEST_CASE("a stream read to its proper end is a success, a broken or silent one 
     CHECK(refused.read_all() == asio::error::eof);
     CHECK(refused.ended().outcomes[Outcome::client_error] == 1);
     CHECK(refused.ended().failed == 0);
+
+    Streaming taken{says("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")};
+    CHECK(taken.stream.take_head().headers.get("Content-Length") == "2");
+    CHECK(taken.read_all() == asio::error::eof);
+    CHECK(taken.ended().outcomes[Outcome::client_error] == 1);
 }
 
 TEST_CASE("a stream dropped before its end is cancelled, and so is the backend's work") {

@@ -23,6 +23,7 @@
 #include <asio/async_result.hpp>
 
 #include <fairlead/balancer/balancer.hpp>
+#include <fairlead/transport/detail/recycled.hpp>
 #include <fairlead/transport/detail/select_operation.hpp>
 #include <fairlead/transport/detail/send_operation.hpp>
 #include <fairlead/transport/detail/stream_operation.hpp>
@@ -50,8 +51,8 @@ struct AsyncCalls<Balancer<S, Transport, Clock>> {
         return asio::async_initiate<Token, void(std::error_code, typename Transport::Response)>(
             [&owner](auto handler, Request r, OwnedCriteria c, const RequestOptions& o) {
                 using Operation = SendOperation<Core<S, Clock>, Transport, decltype(handler)>;
-                std::make_shared<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
-                                            std::move(handler))
+                make_recycled<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
+                                         std::move(handler))
                     ->start();
             },
             token, std::move(request), OwnedCriteria{criteria}, options);
@@ -72,8 +73,8 @@ struct AsyncCalls<Balancer<S, Transport, Clock>> {
         return asio::async_initiate<Token, void(std::error_code, Stream<Owner>)>(
             [&owner](auto handler, Request r, OwnedCriteria c, const RequestOptions& o) {
                 using Operation = StreamOperation<Owner, Core<S, Clock>, Transport, decltype(handler)>;
-                std::make_shared<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
-                                            std::move(handler))
+                make_recycled<Operation>(owner.core_, owner.transport_, std::move(r), std::move(c), o,
+                                         std::move(handler))
                     ->start();
             },
             token, std::move(request), OwnedCriteria{criteria}, options);

@@ -59,6 +59,9 @@ class Stream {
     /// Status and headers. Only on a true stream.
     const Response& head() const noexcept { return open_->head; }
 
+    /// The head moved out, so that a stream that stays open for long keeps none. Only on a true stream, once.
+    Response take_head() { return std::move(open_->head); }
+
     /// Who answers, as it was configured when chosen. Only on a true stream; empty when its end was read.
     const BackendConfig& backend() const noexcept { return open_->backend(); }
 
@@ -121,8 +124,13 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     using Response = typename Transport::Response;
     using Body = typename Transport::Body;
 
-    OpenStream(Core& c, asio::any_io_executor e, Lease l, Response h, Body b)
-        : core{c}, executor{std::move(e)}, lease{std::move(l)}, head{std::move(h)}, body{std::move(b)} {}
+    OpenStream(Core& c, asio::any_io_executor e, Lease l, Response h, Body b, const Outcome& o)
+        : core{c},
+          executor{std::move(e)},
+          lease{std::move(l)},
+          head{std::move(h)},
+          body{std::move(b)},
+          of_head{o} {}
     OpenStream(const OpenStream&) = delete;
     OpenStream& operator=(const OpenStream&) = delete;
     ~OpenStream() {
@@ -180,8 +188,7 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
         if (size > 0) core.first_byte(lease);  // only the first call counts
         if (!error) return;
         if (error == asio::error::eof) {
-            finish(unterminated ? Outcome{Outcome::connect_error}
-                                : Transport::outcome({}, std::as_const(head)));
+            finish(unterminated ? Outcome{Outcome::connect_error} : of_head);
         } else {
             finish(is_cancelled ? Outcome{Outcome::cancelled}
                                 : Transport::outcome(error, std::as_const(head)));
@@ -216,6 +223,7 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     Lease lease;
     Response head;
     Body body;
+    Outcome of_head;  // what the head says, for when the body ends as it should
     std::unique_ptr<BackendConfig>
         ended_backend{};  // what is shown when the lease, and the config with it, has gone
     std::uint64_t prompt_tokens = 0;

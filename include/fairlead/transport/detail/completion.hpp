@@ -1,7 +1,9 @@
 // A handler with its type erased: what the compiled part of the transport completes.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -9,10 +11,12 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
-#include <asio/dispatch.hpp>
 #include <asio/execution/outstanding_work.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
+
+#include <fairlead/transport/detail/dispatch.hpp>
+#include <fairlead/transport/detail/recycled.hpp>
 
 namespace fairlead::detail {
 
@@ -52,6 +56,18 @@ class Completion {
                                 asio::execution::outstanding_work.tracked)},
               handler{std::move(h)} {}
 
+        // Handlers that need more alignment have no cache.
+        static void* operator new(std::size_t size, std::align_val_t alignment) {
+            return ::operator new(size, alignment);
+        }
+        static void operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
+            ::operator delete(block, alignment);
+        }
+        static void* operator new(std::size_t size) { return SpareBlocks::take(size); }
+        static void operator delete(void* block, std::size_t size) noexcept {
+            SpareBlocks::give(block, size);
+        }
+
         void run(bool at_once, Args... args) override {
             auto executor = std::move(work);
             // The slot is cleared where the handler runs: only there may its owner emit.
@@ -62,7 +78,7 @@ class Completion {
                 std::apply([&](auto&... each) { std::move(handler)(std::move(each)...); }, results);
             };
             if (at_once) {
-                asio::dispatch(executor, std::move(call));
+                dispatch_on(executor, std::move(call));
             } else {
                 asio::post(executor, std::move(call));
             }

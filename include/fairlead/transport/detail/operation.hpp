@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
@@ -15,7 +14,6 @@
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/dispatch.hpp>
 #include <asio/execution/outstanding_work.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
@@ -24,6 +22,7 @@
 
 #include <fairlead/balancer/detail/exchange.hpp>
 #include <fairlead/model/criteria.hpp>
+#include <fairlead/transport/detail/dispatch.hpp>
 #include <fairlead/transport/detail/executor_of.hpp>
 #include <fairlead/transport/detail/mirror.hpp>
 #include <fairlead/transport/detail/owned_criteria.hpp>
@@ -72,8 +71,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
   protected:
     struct Try {
         Lease lease{};
-        std::optional<BackendConfig>
-            config{};  // while hedging: the lease may go before the transport is done
+        // While hedging: the lease may go before the transport is done. Apart, because it is large.
+        std::unique_ptr<BackendConfig> config{};
         asio::cancellation_signal signal{};
         Time began{};
         bool under_way = false;
@@ -171,7 +170,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
         if (where == Where::initiating) {
             asio::post(executor, std::move(call));
         } else {
-            asio::dispatch(executor, std::move(call));
+            dispatch_on(executor, std::move(call));
         }
     }
 
@@ -235,7 +234,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
         next.lease = std::move(lease);
         next.under_way = true;
         if (core_.tries().hedges()) {
-            next.config = *next.lease;
+            next.config = std::make_unique<BackendConfig>(*next.lease);
             next.began = core_.clock().now();
         }
         if constexpr (repeats) {

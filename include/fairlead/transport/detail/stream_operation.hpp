@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fairlead/transport/detail/operation.hpp>
+#include <fairlead/transport/detail/recycled.hpp>
 #include <fairlead/transport/stream.hpp>
 
 namespace fairlead::detail {
@@ -48,8 +49,8 @@ class StreamOperation final
             failure_ = error;
             this->core_.report(std::move(ended.lease), outcome);
         } else {
-            open_ = std::make_shared<Open>(this->core_, default_executor(this->transport_),
-                                           std::move(ended.lease), std::move(head), std::move(body));
+            open_ = make_recycled<Open>(this->core_, default_executor(this->transport_),
+                                        std::move(ended.lease), std::move(head), std::move(body), outcome);
             // Where another try follows, its place is free for others from now on. The answer itself is kept:
             // when nobody else can be found, it is what the caller gets.
             if (again || this->another_is_under_way(which)) open_->report_early(outcome);
