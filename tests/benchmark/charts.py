@@ -13,7 +13,8 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 }
 </style>
 """
-LEFT, WIDTH, BAR, GAP = 250, 440, 13, 9
+LEFT, WIDTH, BAR, GAP = 270, 440, 13, 9
+LABEL = 36  # what a value takes beside its bar
 
 
 def bars(path, title, note, series, groups, base=None):
@@ -37,8 +38,11 @@ def bars(path, title, note, series, groups, base=None):
             length = WIDTH if over else max(1.0, value * scale)
             shown = f"{value:.2f}" + (" →" if over else "")
             at = y + BAR * i
+            beside = LEFT + length + 6
+            if mark is not None and beside - 4 < LEFT + mark * scale < beside + LABEL:
+                beside = LEFT + mark * scale + 6  # not under the line
             parts.append(f'<rect class="{"abcd"[i]}" x="{LEFT}" y="{at + 1}" width="{length:.1f}" height="{BAR - 2}"/>'
-                         f'<text class="quiet" x="{LEFT + length + 6:.1f}" y="{at + BAR - 2}">{shown}</text>')
+                         f'<text class="quiet" x="{beside:.1f}" y="{at + BAR - 2}">{shown}</text>')
         if mark is not None:
             x = LEFT + mark * scale
             parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 2}" y2="{y + height + 2}"/>')

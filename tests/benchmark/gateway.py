@@ -13,11 +13,12 @@ import resource
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from gateway_rows import ROWS, median, ratio
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("bin", type=pathlib.Path)
@@ -275,28 +276,7 @@ finally:
 # --- what came out ---
 
 
-def median(name, what, figure):
-    values = [each[name][what][figure] for each in results if what in each.get(name, {})]
-    return statistics.median(values) if values else None
-
-
-def ratio(name, to, what, figure):
-    """The median of the ratios within each round."""
-    pairs = [(each[name][what][figure], each[to][what][figure]) for each in results
-             if what in each.get(name, {}) and what in each.get(to, {})]
-    return statistics.median(a / b for a, b in pairs) if pairs else None
-
-
 HELD_BACK_MS = 20.0  # because what holds back costs 40 ms (a delayed acknowledgement) or more, a busy machine a few
-ROWS = [
-    ("CPU us a request, 1 KiB in, 300 B out, closed loop, 32 connections", "plain", "us_per_request", 1.0, "haproxy"),
-    ("CPU us an SSE event, 200 streams, one event each 20 ms", "events", "us_per_event", 1.0, "haproxy"),
-    ("CPU us an SSE event, bursts of 50", "bursts", "us_per_event", 0.9, "haproxy"),
-    ("CPU us a MiB uploaded", "upload", "us_per_mib", 0.95, "haproxy"),
-    (f"memory (PSS), bytes an open idle stream, {streams} of them", "memory", "bytes_each", 1.0, "haproxy"),
-    ("added p50, us, at 2,000 requests/s", "rate", "added_p50_us", 1.0, "nginx"),
-    ("added p99, us, at 2,000 requests/s", "rate", "added_p99_us", None, "nginx"),
-]
 
 
 def table():
@@ -305,19 +285,19 @@ def table():
              "gateway | mark | met |", "|---|---:|" + "---:|" * (len(others) + 1) + "---:|---|"]
 
     def against_haproxy(name, what, figure):
-        value = ratio(name, "haproxy", what, figure)
+        value = ratio(results, name, "haproxy", what, figure)
         if value is not None:
             return f"{value:.2f} x"
-        alone = median(name, what, figure)
+        alone = median(results, name, what, figure)
         return "-" if alone is None else f"{alone:.1f}"
 
     for text, what, figure, mark, to in ROWS:
         if what not in measures:
             continue
-        base = median("haproxy", what, figure)
-        cells = [text, "-" if base is None else f"{base:.1f}"]
+        base = median(results, "haproxy", what, figure)
+        cells = [text.format(streams=f"{streams:,}"), "-" if base is None else f"{base:.1f}"]
         cells += [against_haproxy(name, what, figure) for name in others + ["gateway"]]
-        value = ratio("gateway", to, what, figure)
+        value = ratio(results, "gateway", to, what, figure)
         cells.append("" if mark is None else f"{mark:g} x {PROXIES[to][0]}")
         if mark is None or value is None:
             cells.append("")
@@ -331,7 +311,7 @@ def table():
         if what not in measures:
             continue
         names = ["haproxy"] + others + ["gateway"]
-        waits = {name: median(name, what, "median_ms") for name in names}
+        waits = {name: median(results, name, what, "median_ms") for name in names}
         cells = [text] + ["-" if waits[name] is None else f"{waits[name]:.1f}" for name in names]
         ours = waits["gateway"]
         cells += ["not held back", "" if ours is None else "yes" if ours < HELD_BACK_MS else "**no**"]

@@ -130,15 +130,15 @@ class Common {
 /// One thread, unless `threads` says up to how many.
 void add(const std::string& name, std::size_t size, std::function<Run()> make, int threads = 1) {
     auto common = std::make_shared<Common>(std::move(make));
-    auto* made = benchmark::RegisterBenchmark((name + "/" + std::to_string(size)).c_str(),
-                                              [common](benchmark::State& state) {
-                                                  pin(state.thread_index());
-                                                  const Run& run = common->enter();
-                                                  while (state.KeepRunningBatch(batch))
-                                                      run(state.thread_index(), batch);
-                                                  common->leave();
-                                                  pin(0);
-                                              });
+    auto* made = benchmark::RegisterBenchmark(
+        (name + "/" + std::to_string(size)).c_str(), [common](benchmark::State& state) {
+            pin(state.thread_index());
+            const Run& run = common->enter();
+            run(state.thread_index(), batch);  // a thread's first call, a subset's first use
+            while (state.KeepRunningBatch(batch)) run(state.thread_index(), batch);
+            common->leave();
+            pin(0);
+        });
     if (threads > 1) made->ThreadRange(1, threads);
 }
 
@@ -211,6 +211,11 @@ int main(int argc, char** argv) {
     pin(0);
     if (argc == 2 && std::string_view{argv[1]} == "--count-instructions") return count_instructions();
     register_all();
+#ifdef __clang__
+    benchmark::AddCustomContext("compiler", "clang++ " + std::to_string(__clang_major__));
+#else
+    benchmark::AddCustomContext("compiler", "g++ " + std::to_string(__GNUC__));
+#endif
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
     benchmark::RunSpecifiedBenchmarks();

@@ -33,6 +33,7 @@ class Run:
             if "bytes_a_backend" in run:
                 counters.setdefault(name, []).append(run["bytes_a_backend"])
         self.median = {name: statistics.median(values) for name, values in times.items()}
+        self.repetitions = max(len(values) for values in times.values())
         self.bytes = {name: statistics.median(values) for name, values in counters.items()}
 
     def floors(self, name):

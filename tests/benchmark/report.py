@@ -8,6 +8,7 @@ import json
 import sys
 
 from charts import bars
+from gateway_rows import cost_ratios
 from hot_path import CLOCKS, COLD_SIZES, SIZES, STRATEGIES, THREAD_SIZES, WITH_WEIGHTS, Run
 
 
@@ -70,7 +71,7 @@ def marks(run):
     for strategy in STRATEGIES:
         for size, mark in ((1000, 10), (10_000, 60)):
             row(f"a new snapshot of {strategy}/{size}, ms", run.milliseconds(f"publish_{strategy}/{size}"), mark)
-    row("memory of a backend beside its strings, bytes", run.bytes.get("memory_round_robin/1000"), 1024, 0)
+    row("memory of a backend, its name and URL included, bytes", run.bytes.get("memory_round_robin/1000"), 1024, 0)
     return rows
 
 
@@ -148,25 +149,10 @@ def picture(run, path):
 
 # --- two runs ---
 
-def gateway_ratios(rounds):
-    """Medians over rounds of CPU and memory, each proxy's against HAProxy's of the same round."""
-    import statistics
-    figures = {"plain": "us_per_request", "events": "us_per_event", "bursts": "us_per_event",
-               "upload": "us_per_mib", "memory": "bytes_each"}
-    found = {}
-    for each in rounds:
-        base = each.get("haproxy", {})
-        for name in each:
-            for what, figure in figures.items():
-                if name not in ("haproxy", "direct") and what in each[name] and what in base:
-                    found.setdefault(f"{name}, {what}", []).append(each[name][what][figure] / base[what][figure])
-    return {name: statistics.median(values) for name, values in found.items()}
-
-
 def ratios_of(path):
     with open(path, encoding="utf-8") as file:
         content = json.load(file)
-    return gateway_ratios(content["rounds"]) if "rounds" in content else Run(path).ratios()
+    return cost_ratios(content["rounds"]) if "rounds" in content else Run(path).ratios()
 
 
 def compare(one, other):
