@@ -29,8 +29,6 @@ class Table {
     /// there are columns.
     void add(std::vector<std::string> cells);
 
-    std::size_t rows() const noexcept { return rows_.size(); }
-
     /// The titles, unless all are empty, and the rows. Two blanks stand between columns, none at a line's
     /// end.
     std::vector<std::string> lines() const;

@@ -47,6 +47,20 @@ TEST_CASE("a moved lease is reported once") {
     CHECK(figures(balancer, "b0").completed == 2);
 }
 
+TEST_CASE("two leases that are swapped are each reported to the backend they now show") {
+    Balancer<> balancer{fleet(2)};
+    Lease first = balancer.select();
+    Lease second = balancer.select();
+    const std::string name = first->name;
+    first.swap(second);
+    CHECK(second->name == name);
+    REQUIRE(first->name != name);
+    balancer.report(std::move(second), Outcome::server_error);
+    CHECK(figures(balancer, name).failed == 1);
+    CHECK(figures(balancer, name).in_flight == 0);
+    CHECK(figures(balancer, first->name).in_flight == 1);
+}
+
 TEST_CASE("a lease shows the config that it was given, whatever happens to the backend") {
     Balancer<> balancer{fleet(1)};
     Lease before = balancer.select();

@@ -159,6 +159,13 @@ TEST_CASE("single_backend gives the one backend whatever it answered") {
         balancer.report(std::move(lease), outcome);
     }
     CHECK(balancer.snapshot().front().state == BackendState::healthy);
+    Lease lease = balancer.select();
+    balancer.first_byte(lease);  // nothing is measured, and nothing stays behind
+    balancer.came(lease, 100);
+    CHECK(balancer.snapshot().front().in_flight == 1);
+    balancer.report(std::move(lease), Outcome::success);
+    CHECK(balancer.snapshot().front().in_flight == 0);
+    CHECK(balancer.snapshot().front().decoding == 0);
 }
 
 TEST_CASE("a written max_connections is a limit in single_backend too") {

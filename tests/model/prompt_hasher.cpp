@@ -135,6 +135,22 @@ TEST_CASE("model, adapter, salt, tools, roles and the places where messages begi
     for (std::size_t i = 1; i < 9; ++i) CHECK(unlike[0].blocks[0] != unlike[i].blocks[0]);
 }
 
+TEST_CASE("of long tools every byte counts, the last one and those before it") {
+    const std::vector<Message> talk{{"user", letters(128)}};
+    const std::string tools = letters(300, 3);
+    std::set<std::uint64_t> first{hashed(talk, {.tools = tools}).blocks.front()};
+    for (std::size_t i = 0; i < tools.size(); ++i) {
+        std::string other = tools;
+        other[i] = static_cast<char>(other[i] ^ 1);
+        first.insert(hashed(talk, {.tools = other}).blocks.front());
+    }
+    // Whole stripes of 64 bytes, too, which nothing but their length tells from nothing behind them.
+    for (const std::size_t size : {0U, 64U, 128U}) {
+        first.insert(hashed(talk, {.tools = std::string_view{tools}.substr(0, size)}).blocks.front());
+    }
+    CHECK(first.size() == 1 + tools.size() + 3);
+}
+
 TEST_CASE("prompts of token ids are told apart by value, and are no text") {
     // Equal in length, and each id the same modulo 256: what takes the bytes of a number for a token, or
     // counts them, takes all of these for one.

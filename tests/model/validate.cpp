@@ -2,7 +2,13 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <string>
 
+#include <fairlead/model/error.hpp>
+#include <fairlead/model/event.hpp>
+#include <fairlead/model/outcome.hpp>
+#include <fairlead/model/settings.hpp>
 #include <fairlead/model/validate.hpp>
 
 #include "support/catch.hpp"
@@ -13,6 +19,16 @@ using namespace std::chrono_literals;
 namespace {
 
 BackendConfig good() { return {.name = "a", .url = "http://a:1"}; }
+
+/// Whether all of an enumeration up to `last` have names of their own, and the one behind it has none.
+template <class Enum>
+bool are_named(Enum last) {
+    std::set<std::string> names;
+    const int count = static_cast<int>(last) + 1;
+    for (int i = 0; i < count; ++i) names.insert(to_string(static_cast<Enum>(i)));
+    return names.size() == static_cast<std::size_t>(count) && !names.contains("unknown") &&
+           to_string(static_cast<Enum>(count)) == std::string{"unknown"};
+}
 
 }  // namespace
 
@@ -122,6 +138,7 @@ TEST_CASE("validate names every option that is out of range, and what would be r
     options.hedge_quantile = 1;
     options.health_check_interval = 0s;
     options.health_check_path = "models";
+    options.load_path = "metrics";
     options.health_check_status = 99;
     options.overprovisioning = 0.5;
     options.retry_budget_min = std::numeric_limits<double>::infinity();
@@ -137,6 +154,7 @@ TEST_CASE("validate names every option that is out of range, and what would be r
               "overprovisioning: must be 0 or >= 1, got 0.5", "queue_timeout: must be > 0 (seconds), got -1",
               "latency_tau: must be <= 1000000000 (seconds), got 3153600000",
               "health_check_path: must begin with '/' and hold only visible ASCII without '#'",
+              "load_path: must begin with '/' and hold only visible ASCII without '#'",
               "latency_to: must be first_byte or last_byte"});
 }
 
@@ -152,4 +170,18 @@ TEST_CASE("each range's own ends are accepted or not as its text says") {
     CHECK(Range{.low = 0, .high = 1, .above_low = true}.text() == "> 0 and <= 1");
     CHECK(Range{.low = 100, .high = 599, .or_zero = true}.text() == "0 or 100..599");
     CHECK(Range{.low = 1}.text() == ">= 1");
+}
+
+TEST_CASE("every kind of event, state, outcome and mode has a name of its own, and every error a sentence") {
+    CHECK(are_named(Event::Kind::options_changed));
+    CHECK(are_named(BackendState::disabled));
+    CHECK(are_named(Outcome::cancelled));
+    CHECK(are_named(Mode::multi_backend));
+    std::set<std::string> sentences;
+    const int last = static_cast<int>(Errc::fixed_option);
+    for (int value = 1; value <= last; ++value)
+        sentences.insert(make_error_code(static_cast<Errc>(value)).message());
+    CHECK(sentences.size() == static_cast<std::size_t>(last));
+    CHECK(error_category().message(last + 1) == "unknown fairlead error " + std::to_string(last + 1));
+    CHECK(std::string{error_category().name()} == "fairlead");
 }

@@ -307,6 +307,15 @@ TEST_CASE("explain gives every term for every candidate") {
         CHECK(term.can_take);
     }
     CHECK(terms.front().name == home);  // the least cost first
+    auto of_models = test::fleet(3);
+    of_models[0].model_name = "a";
+    of_models[1].model_name = of_models[2].model_name = "b";
+    Affine unlike{of_models, seeded()};
+    for (int i = 0; i < 2; ++i) {
+        CHECK(unlike.explain({.model = "b"}).size() == 2);
+        CHECK(unlike.explain({.model = "nobody's"}).empty());
+        unlike.report(unlike.select({.model = "b"}), Outcome::success);  // who asks again finds it made
+    }
     Balancer<RoundRobin> other{test::fleet(3)};
     CHECK_FALSE(decltype(other)::explains);
     Balancer<AnyStrategy> any{test::fleet(3)};

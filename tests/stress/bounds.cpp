@@ -6,6 +6,7 @@
 #include <fairlead/fairlead.hpp>
 
 #include <algorithm>
+#include <barrier>
 #include <set>
 #include <thread>
 #include <vector>
@@ -58,6 +59,36 @@ TEST_CASE("round_robin: any n consecutive picks of one thread visit each once, o
             REQUIRE(std::set<std::size_t>(end - n, end).size() == n);
         }
     }
+}
+
+TEST_CASE("forty threads that live at once have a rotation each, and all their requests are counted") {
+    // The places of the first sixteen stand together; those of others are made when they come.
+    constexpr std::size_t n = 5;
+    constexpr std::size_t threads = 40;
+    Balancer<RoundRobin> balancer{fleet(n), seeded()};
+    std::barrier all{static_cast<std::ptrdiff_t>(threads)};
+    std::vector<std::set<std::string>> seen(threads);
+    std::vector<std::thread> running;
+    for (auto& mine : seen) {
+        running.emplace_back([&] {
+            balancer.report(balancer.select(), Outcome::success);
+            all.arrive_and_wait();  // each has its number now, and keeps it
+            for (std::size_t i = 0; i < n; ++i) {
+                Lease lease = balancer.select();
+                mine.insert(lease->name);
+                balancer.report(std::move(lease), Outcome::success);
+            }
+            all.arrive_and_wait();
+        });
+    }
+    for (auto& thread : running) thread.join();
+    for (const auto& mine : seen) CHECK(mine.size() == n);
+    std::uint64_t completed = 0;
+    for (const auto& each : balancer.snapshot()) {
+        CHECK(each.in_flight == 0);
+        completed += each.completed;
+    }
+    CHECK(completed == threads * (n + 1));
 }
 
 TEST_CASE("weighted_round_robin: over any window a thread is less than 2 turns off, on every thread") {

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -94,6 +95,11 @@ class TlsPeer {
 
   private:
     void serve(RawPeer::Connection& connection) {
+        // OpenSSL writes without MSG_NOSIGNAL: a client that refuses the server must not end the test.
+        sigset_t pipe{};
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
         const std::unique_ptr<SSL, void (*)(SSL*)> ssl{SSL_new(context_.get()), SSL_free};
         SSL_set_fd(ssl.get(), connection.socket());
         if (SSL_accept(ssl.get()) != 1) return;

@@ -52,9 +52,6 @@ class AliasTable {
 
     std::size_t memory() const noexcept { return columns_.capacity() * sizeof(Column); }
 
-    /// Whether all weights are the same.
-    bool is_even() const noexcept { return columns_.empty(); }
-
     /// 0 when the table is empty.
     std::uint32_t pick(Rng& rng) const noexcept {
         const std::uint64_t random = rng();
