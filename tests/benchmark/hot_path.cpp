@@ -7,6 +7,7 @@
 #include "benchmark/counted.hpp"
 #include "benchmark/floor.hpp"
 #include "benchmark/pinned.hpp"
+#include "benchmark/prefix.hpp"
 #include "benchmark/subject.hpp"
 
 #include <array>
@@ -210,6 +211,8 @@ void register_all() {
 int main(int argc, char** argv) {
     pin(0);
     if (argc == 2 && std::string_view{argv[1]} == "--count-instructions") return count_instructions();
+    if (argc == 2 && std::string_view{argv[1]} == "--distinct-prompts")
+        return send_distinct_prompts(10'000'000);
     register_all();
 #ifdef __clang__
     benchmark::AddCustomContext("compiler", "clang++ " + std::to_string(__clang_major__));

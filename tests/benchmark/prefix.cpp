@@ -4,12 +4,16 @@
 // million blocks, of which a look-up finds few in any cache of the processor.
 #include <benchmark/benchmark.h>
 
-#include <fairlead/model/options.hpp>
+#include <fairlead/fairlead.hpp>
 #include <fairlead/model/prompt_hasher.hpp>
-#include <fairlead/strategies/detail/block_cache.hpp>
+
+#include "benchmark/prefix.hpp"
+#include "support/fleet.hpp"
 
 #include <array>
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -77,8 +81,13 @@ void each_prompt(benchmark::State& state, Conversations& all, std::uint32_t know
     }
 }
 
-void look_up(benchmark::State& state, std::size_t common) {
-    Conversations all{common};
+/// Made once, and never changed but for who was used lately.
+Conversations& all_held() {
+    static Conversations all;
+    return all;
+}
+
+void look_up(benchmark::State& state, Conversations& all) {
     std::array<std::uint32_t, backends> held{};
     each_prompt(state, all, 4, [&](std::size_t i) {
         all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
@@ -102,8 +111,12 @@ void look_up_stairs(benchmark::State& state) {
     }
 }
 
-void look_up_and_note(benchmark::State& state, std::uint32_t known) {
-    Conversations all;
+void look_up_common(benchmark::State& state) {
+    Conversations all{100};
+    look_up(state, all);
+}
+
+void look_up_and_note(benchmark::State& state, Conversations& all, std::uint32_t known) {
     std::array<std::uint32_t, backends> held{};
     each_prompt(state, all, known, [&](std::size_t i) {
         all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
@@ -126,13 +139,47 @@ void hash_prompt(benchmark::State& state, std::size_t bytes) {
     state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * static_cast<std::int64_t>(state.iterations()));
 }
 
-// Those that follow a name: known 4 of 4 prompts, 3 of 4, none.
-BENCHMARK_CAPTURE(look_up, one, 0)->Name("prefix_lookup/64x31250/256");
-BENCHMARK_CAPTURE(look_up, common, 100)->Name("prefix_lookup_common/64x31250/256");
+void look_up_held(benchmark::State& state) { look_up(state, all_held()); }
+void look_up_and_note_held(benchmark::State& state) { look_up_and_note(state, all_held(), 4); }
+void look_up_and_note_new(benchmark::State& state, std::uint32_t known) {
+    static Conversations all;
+    look_up_and_note(state, all, known);
+}
+void hash_16_kib(benchmark::State& state) { hash_prompt(state, 16'384); }
+
+BENCHMARK(look_up_held)->Name("prefix_lookup/64x31250/256");
+BENCHMARK(look_up_common)->Name("prefix_lookup_common/64x31250/256");
 BENCHMARK(look_up_stairs)->Name("prefix_lookup_stairs/64x31250/256");
-BENCHMARK_CAPTURE(look_up_and_note, known, 4)->Name("prefix_lookup_and_note_known/64x31250/256");
-BENCHMARK_CAPTURE(look_up_and_note, mixed, 3)->Name("prefix_lookup_and_note/64x31250/256");
-BENCHMARK_CAPTURE(look_up_and_note, fresh, 0)->Name("prefix_lookup_and_note_new/64x31250/256");
-BENCHMARK_CAPTURE(hash_prompt, chat, 16'384)->Name("prompt_hasher/16KiB");
+BENCHMARK(look_up_and_note_held)->Name("prefix_lookup_and_note_known/64x31250/256");
+BENCHMARK_CAPTURE(look_up_and_note_new, mixed, 3)->Name("prefix_lookup_and_note/64x31250/256");
+BENCHMARK_CAPTURE(look_up_and_note_new, all_new, 0)->Name("prefix_lookup_and_note_new/64x31250/256");
+BENCHMARK(hash_16_kib)->Name("prompt_hasher/16KiB");
+
+/// Bytes of the process that lie in memory; 0 where the system does not say.
+std::size_t resident() {
+    std::ifstream file{"/proc/self/statm"};
+    std::size_t pages = 0;
+    file >> pages >> pages;
+    return pages * 4096;
+}
 
 }  // namespace
+
+int fairlead::benchmarks::send_distinct_prompts(std::uint64_t count) {
+    Balancer<PrefixAffinity> balancer{test::fleet(backends)};
+    std::array<std::uint64_t, blocks> prompt{};
+    std::uint64_t told = 1;
+    for (std::uint64_t i = 0;; ++i) {
+        if (i == told || i == count) {
+            std::printf("%llu prompts of %zu blocks: %.1f MiB in memory\n",
+                        static_cast<unsigned long long>(i), blocks,
+                        static_cast<double>(resident()) / (1 << 20));
+            told *= 10;
+            if (i == count) return 0;
+        }
+        for (std::size_t k = 0; k < blocks; ++k) prompt[k] = Rng::mix(i * blocks + k);
+        Lease lease = balancer.select({.tokens = 16 * blocks, .prefix = prompt});
+        balancer.first_byte(lease);
+        balancer.report(std::move(lease), Outcome::success);
+    }
+}
