@@ -254,7 +254,7 @@ class BlockCache {
             if (end == begin + in_a_row && begin >= held) {
                 const BlockRow row = keys.row(begin);
                 const bool is_new = index.add_row(row, bit, claims);
-                for (std::size_t at = in_a_row; at-- > 0;)
+                for (std::size_t at = is_new && hand.put_row(row) ? 0 : in_a_row; at-- > 0;)
                     is_new ? put(hand, row[at], index, bit, claims) : add(row[at]);
                 end = begin;
             } else {

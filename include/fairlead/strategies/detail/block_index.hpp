@@ -101,11 +101,11 @@ class BlockIndex {
         /// to. Without a branch: one that waits for the line would hold up all that follows.
         void prefetch_beside(BlockKey key) const noexcept {
             const std::uint32_t at = home(key);
-            fetch_beside(at, relaxed::load(all_[at].passed) != 0);
+            fetch_beside(at, relaxed::load(all_[at].passed));
         }
         void prefetch_room(BlockKey key) const noexcept {
             const std::uint32_t at = home(key);
-            fetch_beside(at, (relaxed::load(all_[at].holders[0]) | relaxed::load(all_[at].passed)) != 0);
+            fetch_beside(at, relaxed::load(all_[at].holders[0]) | relaxed::load(all_[at].passed));
         }
 
         /// Where the block stands with all of `bits` among its holders.
@@ -283,9 +283,11 @@ class BlockIndex {
             std::atomic_ref<std::uint32_t>{line.passed}.fetch_add(change, std::memory_order_relaxed);
         }
 
-        void fetch_beside(std::uint32_t line, bool wanted) const noexcept {
-            fetch(line ^ (wanted ? 1U : 0U));
-            fetch(line ^ (wanted ? 2U : 0U));
+        /// Those beside it unless `taken` is 0; by arithmetic, since compilers make a branch of a condition.
+        void fetch_beside(std::uint32_t line, std::uint64_t taken) const noexcept {
+            const auto one = static_cast<std::uint32_t>((taken | (0 - taken)) >> 63);
+            fetch(line ^ one);
+            fetch(line ^ (2 * one));
         }
         void fetch(std::uint32_t line) const noexcept {
 #if defined(__GNUC__)

@@ -136,6 +136,20 @@ class BlockHand {
         return true;
     }
 
+    /// The same for a row, from its end; where there are not four places together, each is to be put by
+    /// itself.
+    bool put_row(const BlockRow& row) noexcept {
+        constexpr std::uint32_t all = (1U << BlockLine::slots) - 1;
+        if (free_ == 0 && !make_free()) return false;
+        const auto first = static_cast<std::uint32_t>(std::countr_zero(free_));
+        if ((free_ >> first & all) != all) return false;
+        for (std::uint32_t i = 0; i < BlockLine::slots; ++i)
+            unit_.set(begin_ + first + i, row[BlockLine::slots - 1 - i]);
+        free_ &= ~(all << first);
+        wanted_ -= std::min(BlockLine::slots, wanted_ - 1);
+        return true;
+    }
+
   private:
     static constexpr std::uint32_t most_ahead = 512;  // keys: 4 KiB
 
@@ -209,20 +223,19 @@ class BlockHand {
         const std::uint32_t end = std::min(begin + count, limit_);
         for (std::uint32_t at = begin; at < end;) {
             const BlockKey key = ring_.peek(at);
-            std::uint32_t its = 1;
-            while (its < BlockLine::slots && at + its < end && key % BlockLine::slots >= its &&
-                   key >> 32 == ring_.peek(at + its) >> 32)
-                ++its;
-            visit(key, at, at + its);
+            constexpr std::uint32_t last = BlockLine::slots - 1;
+            const bool is_row =
+                key % BlockLine::slots == last && at + last < end && key >> 32 == ring_.peek(at + last) >> 32;
+            const std::uint32_t its = is_row ? BlockLine::slots : 1;
+            visit(key);
             at += its;
         }
     }
     void prefetch(std::uint32_t begin, std::uint32_t count) const noexcept {
-        each_row(begin, count, [&](BlockKey key, std::uint32_t, std::uint32_t) { index_.prefetch(key); });
+        each_row(begin, count, [&](BlockKey key) { index_.prefetch(key); });
     }
     void prefetch_beside(std::uint32_t begin, std::uint32_t count) const noexcept {
-        each_row(begin, count,
-                 [&](BlockKey key, std::uint32_t, std::uint32_t) { index_.prefetch_beside(key); });
+        each_row(begin, count, [&](BlockKey key) { index_.prefetch_beside(key); });
     }
 
     const BlockIndex::View index_;
