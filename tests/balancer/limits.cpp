@@ -3,6 +3,8 @@
 #include "support/fleet.hpp"
 #include "support/manual_clock.hpp"
 
+#include <fairlead/strategies/any_strategy.hpp>
+
 namespace {
 
 using namespace fairlead;
@@ -24,6 +26,21 @@ TEST_CASE("no more than max_connections are ever in flight, and a freed place is
     REQUIRE(again);
     CHECK(again->name == freed);
     CHECK(balancer.select().error() == Errc::all_full);
+}
+
+TEST_CASE("a limit holds for the one backend of a balancer that balances nothing, too") {
+    Settings settings;
+    settings.mode = Mode::single_backend;
+    not_balanced(settings.options);
+    settings.backends = fleet(1, 2);
+    Balancer<AnyStrategy> balancer{settings};
+    Lease first = balancer.select();
+    const Lease second = balancer.select();
+    CHECK(first);
+    CHECK(second);
+    CHECK(balancer.select().error() == Errc::all_full);
+    balancer.report(std::move(first), Outcome::server_error);
+    CHECK(balancer.select());
 }
 
 TEST_CASE("a lowered limit counts what is still in flight under the old one") {
