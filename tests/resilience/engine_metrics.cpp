@@ -82,6 +82,52 @@ TEST_CASE("series of one engine are added up over their labels, shares of the ca
     CHECK(report.cache_use == Approx(0.4));
 }
 
+TEST_CASE("SGLang's ranks of one replica tell the same requests, and its priorities parts of them") {
+    // As it writes them: four ranks in two replicas of attention, all schedulers shown, priorities scheduled.
+    const auto labels = [](int dp, int tp, const std::string& priority) {
+        return "{dp_rank=\"" + std::to_string(dp) +
+               "\",engine_type=\"unified\",model_name=\"q\",moe_ep_rank=\"" + std::to_string(tp) +
+               "\",pp_rank=\"0\",priority=\"" + priority + "\",tp_rank=\"" + std::to_string(tp) + "\"} ";
+    };
+    std::string text = "# TYPE sglang:num_running_reqs gauge\n";
+    for (int tp = 0; tp < 4; ++tp) {
+        const int dp = tp / 2;
+        const auto line = [&](const char* name, const std::string& priority, const char* value) {
+            text += name + labels(dp, tp, priority) + value + "\n";
+        };
+        line("sglang:num_running_reqs", "", dp == 0 ? "5.0" : "3.0");
+        line("sglang:num_running_reqs", "0", dp == 0 ? "4.0" : "3.0");
+        line("sglang:num_running_reqs", "10", dp == 0 ? "1.0" : "0.0");
+        // One rank has written its news, the other not yet.
+        line("sglang:num_queue_reqs", "", dp == 0 ? "2.0" : (tp == 2 ? "0.0" : "1.0"));
+        line("sglang:num_queue_reqs", "0", "1.0");
+        line("sglang:token_usage", "", dp == 0 ? "0.6" : "0.2");
+    }
+    const auto report = report_of(text);
+    CHECK(report.running == 8.0);
+    CHECK(report.waiting == 3.0);
+    CHECK(report.cache_use == 0.4);
+    // One replica over two stages.
+    CHECK(report_of("sglang:num_running_reqs{pp_rank=\"0\",tp_rank=\"0\"} 4\n"
+                    "sglang:num_running_reqs{pp_rank=\"1\",tp_rank=\"0\"} 4\n")
+              .running == 4.0);
+    // Replicas without a common rank are told apart by their number.
+    CHECK(report_of("sglang:num_running_reqs{dp_rank=\"0\"} 4\nsglang:num_running_reqs{dp_rank=\"1\"} 3\n")
+              .running == 7.0);
+    // vLLM's engines behind one address are no copies.
+    CHECK(report_of("vllm:num_requests_running{engine=\"0\",model_name=\"q\"} 4\n"
+                    "vllm:num_requests_running{engine=\"1\",model_name=\"q\"} 4\n")
+              .running == 8.0);
+    // A rank that says what cannot be true spoils the sum, and so do more replicas than there can be.
+    CHECK_FALSE(report_of("sglang:num_queue_reqs 1\nsglang:num_running_reqs{tp_rank=\"0\"} 4\n"
+                          "sglang:num_running_reqs{tp_rank=\"1\"} NaN\n")
+                    .running);
+    std::string many = "sglang:num_queue_reqs 1\n";
+    for (int i = 0; i < 2'000; ++i)
+        many += "sglang:num_running_reqs{dp_rank=\"" + std::to_string(i) + "\",tp_rank=\"0\"} 1\n";
+    CHECK_FALSE(report_of(many).running);
+}
+
 TEST_CASE("of two names for one thing the newer counts, not their sum") {
     const auto both = report_of("sglang_num_running_reqs 5\nsglang:num_running_reqs 6\n");
     CHECK(both.running == 6.0);

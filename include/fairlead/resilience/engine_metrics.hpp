@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fairlead/model/load_report.hpp>
 #include <fairlead/resilience/detail/metrics_text.hpp>
@@ -28,10 +29,13 @@ struct EngineReading {
 inline constexpr std::size_t max_metrics_bytes = std::size_t{4} * 1024 * 1024;
 
 /// Reads the load from an engine's metrics by the names that it uses (`detail::engine_gauges`). Series are
-/// added up over their labels, shares of a cache averaged; where an engine has two names for one thing the
-/// first in the table counts, and where names of two engines are found the first engine. What is absent,
-/// negative, not finite, or too large to be true is unknown. A text that is broken anywhere says nothing at
-/// all. Any thread; O(size), allocates for a problem only.
+/// added up over their labels (vLLM's `engine`, SGLang's `dp_rank`), shares of a cache averaged. Some of
+/// SGLang's are copies and count once: the ranks of one replica (`tp_rank`, `pp_rank`, `moe_ep_rank`), each
+/// of which tells the same requests when all schedulers show metrics, and the parts by `priority`, whose
+/// whole stands beside them. Where an engine has two names for one thing the first in the table counts, and
+/// where names of two engines are found the first engine. What is absent, negative, not finite, or too large
+/// to be true is unknown. A text that is broken anywhere says nothing at all. Any thread; O(size); allocates
+/// for a problem, and for ranks.
 EngineReading read_engine_metrics(std::string_view text);
 
 // What a user of the library needs ends here.
@@ -126,24 +130,68 @@ class CacheInfo {
     bool one_size_ = true;    // and all the same size
 };
 
+/// Whether the series is a part of another one: SGLang shows the whole under `priority=""`, and each priority
+/// beside it.
+inline bool is_part(std::string_view labels) noexcept {
+    return !MetricsText::label(labels, "priority").value_or("").empty();
+}
+
+/// Whether the series is one rank's of several that may tell the same.
+inline bool is_of_rank(std::string_view labels) noexcept {
+    return MetricsText::label(labels, "tp_rank") || MetricsText::label(labels, "pp_rank") ||
+           MetricsText::label(labels, "moe_ep_rank");
+}
+
 /// The series of one gauge.
-struct GaugeSum {
-    void add(double value, EngineFigure figure) noexcept {
+class GaugeSum {
+  public:
+    void add(double value, EngineFigure figure, std::string_view labels) {
         const auto plausible =
             figure == EngineFigure::cache_use ? plausible_share(value) : plausible_count(value);
-        sum += plausible.value_or(0.0);
-        known = known && plausible;
-        ++series;
+        known_ = known_ && plausible;
+        if (!plausible) {
+            ++series_;
+        } else if (is_of_rank(labels)) {
+            add_rank(*plausible, labels);
+        } else {
+            sum_ += *plausible;
+            ++series_;
+        }
     }
+
+    std::size_t series() const noexcept { return series_; }
 
     std::optional<double> result(EngineFigure figure) const noexcept {
-        if (series == 0 || !known) return std::nullopt;
-        return figure == EngineFigure::cache_use ? sum / static_cast<double>(series) : plausible_count(sum);
+        if (series_ == 0 || !known_) return std::nullopt;
+        double sum = sum_;
+        for (const auto& replica : replicas_) sum += replica.most;
+        return figure == EngineFigure::cache_use ? sum / static_cast<double>(series_) : plausible_count(sum);
     }
 
-    double sum = 0.0;
-    std::size_t series = 0;
-    bool known = true;  // each of them
+  private:
+    /// The ranks that work on the same requests.
+    struct Replica {
+        std::array<std::optional<std::string_view>, 3> name;
+        double most;  // the ranks write one after the other: the latest has the news
+    };
+
+    void add_rank(double value, std::string_view labels) {
+        const std::array name{MetricsText::label(labels, "dp_rank"), MetricsText::label(labels, "model_name"),
+                              MetricsText::label(labels, "engine_type")};
+        for (auto& replica : replicas_) {
+            if (replica.name == name) return static_cast<void>(replica.most = std::max(replica.most, value));
+        }
+        constexpr std::size_t most_replicas = 1'024;  // behind one address; the search is linear
+        known_ = known_ && replicas_.size() < most_replicas;
+        if (!known_) return;
+        replicas_.push_back({name, value});
+        ++series_;
+    }
+
+    double sum_ = 0.0;
+    std::size_t series_ = 0;  // that count: each replica's ranks once
+    bool known_ = true;       // each of them
+    std::vector<Replica> replicas_{};
 };
 
 inline std::optional<double>& field_of(LoadReport& report, EngineFigure figure) noexcept {
@@ -175,7 +223,9 @@ inline EngineReading read_engine_metrics(std::string_view text) {
         if (sample->name == detail::cache_info_name) cache.add(sample->labels);
         for (std::size_t i = 0; i < sums.size(); ++i) {
             const auto& gauge = detail::engine_gauges[i];
-            if (sample->name == gauge.name) sums[i].add(sample->value, gauge.figure);
+            if (sample->name != gauge.name) continue;
+            if (gauge.engine != "sglang" || !detail::is_part(sample->labels))
+                sums[i].add(sample->value, gauge.figure, sample->labels);
         }
     }
     if (metrics.broken_line() != 0) {
@@ -184,7 +234,7 @@ inline EngineReading read_engine_metrics(std::string_view text) {
     }
     for (std::size_t i = 0; i < sums.size(); ++i) {
         const auto& [engine, figure, name] = detail::engine_gauges[i];
-        if (sums[i].series == 0 || (!reading.engine.empty() && reading.engine != engine)) continue;
+        if (sums[i].series() == 0 || (!reading.engine.empty() && reading.engine != engine)) continue;
         auto& field = detail::field_of(reading.report, figure);
         if (!field) field = sums[i].result(figure);
         reading.engine = engine;
