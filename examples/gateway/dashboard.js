@@ -26,7 +26,8 @@ const chinese = {
   "Backend": "后端", "State": "状态", "Share": "占比", "In flight": "进行中", "Latency": "延迟", "Errors": "错误",
   "Weight": "权重", "Actions": "操作", "Enable": "启用", "Disable": "禁用", "Drain": "排空",
   "healthy": "健康", "on trial": "试用中", "resting": "休息中", "unhealthy": "不健康", "draining": "排空中",
-  "disabled": "已禁用", "of ": "共 ", " of ": " / ", " in all": " 次累计", "Weight of ": "权重：",
+  "disabled": "已禁用", "of ": "共 ", " of ": " / ", " in all": " 次累计", " tokens": " 个 token", "Engine: ": "引擎：", " running": " 运行",
+  " waiting": " 等待", " tokens waiting": " 个 token 等待", "cache ": "缓存 ", " ago": "前", "Weight of ": "权重：",
   "Set the weight of ": "设置权重：", "Latency of the last minute, now ": "最近一分钟的延迟，当前 ", "done": "完成",
   "The gateway does not answer; nothing is known of the change.": "网关没有应答；修改是否生效未知。"
 };
@@ -218,12 +219,25 @@ function makeSvg(tag, attributes) {
   return element;
 }
 
+// What the engine tells of its load, and how old the oldest of it is; empty where it tells nothing.
+function engineLoad(told) {
+  const parts = [], ages = [];
+  for (const [name, text] of [["running", (v) => count(v) + say(" running")], ["waiting", (v) => count(v) + say(" waiting")],
+                              ["waiting_tokens", (v) => count(v) + say(" tokens waiting")],
+                              ["cache_use", (v) => say("cache ") + percent(v, 1)]]) {
+    if (!told[name]) continue;
+    parts.push(text(told[name].value));
+    ages.push(told[name].age);
+  }
+  return parts.length ? say("Engine: ") + parts.join(" · ") + " · " + Math.max(...ages).toFixed(1) + " s" + say(" ago") : "";
+}
+
 function makeRow(name) {
   const path = "/backends/" + encodeURIComponent(name);
   const url = make("small"), model = make("small"), state = make("span", { className: "badge" });
   const error = make("small");
   const share = make("span"), fill = make("div");
-  const inFlight = make("span"), limit = make("small");
+  const inFlight = make("span"), limit = make("small"), tokens = make("small"), engine = make("small", { className: "engine" });
   const line = makeSvg("polyline", { points: "" });
   const spark = makeSvg("svg", { viewBox: "0 0 96 24", preserveAspectRatio: "none", role: "img" });
   spark.append(line);
@@ -256,7 +270,7 @@ function makeRow(name) {
   const element = make("tr", {}, heading,
     makeCell("State", "state", state, error),
     makeCell("Share", "number share", share, make("div", { className: "bar" }, fill)),
-    makeCell("In flight", "number in-flight", inFlight, limit),
+    makeCell("In flight", "number in-flight", inFlight, limit, tokens, engine),
     makeCell("Latency", "number latency", latency, spark),
     makeCell("Errors", "number errors", errors, failed),
     makeCell("Requests", "number requests", requests),
@@ -308,6 +322,8 @@ function makeRow(name) {
     fill.style.width = (all > 0 ? 100 * ended / all : 0) + "%";
     setText(inFlight, count(metrics.active_connections));
     setText(limit, say("of ") + count(config.max_connections));
+    setText(tokens, metrics.tokens_in_flight ? count(metrics.tokens_in_flight) + say(" tokens") : "");
+    setText(engine, engineLoad(metrics.engine || {}));
     showLatency();
     setText(errors, percent(bad, ended));
     setText(failed, count(metrics.failed_requests) + say(" in all"));

@@ -1,6 +1,7 @@
 // Cells of JSON values, and which of them each table has.
 #include "show.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <ctime>
@@ -70,6 +71,35 @@ std::string in_flight(const json& metrics, const json& config) {
     std::string text = cell(field_of(metrics, {"active_connections"}));
     const json& limit = field_of(config, {"max_connections"});
     return limit.is_null() ? text : text.append("/").append(cell(limit));
+}
+
+/// Whether some engine tells its load: only then do tables show it.
+bool engines_tell(const json& data) {
+    const json& backends = field_of(data, {"backends"});
+    return std::any_of(backends.begin(), backends.end(), [](const json& backend) {
+        const json& engine = field_of(backend, {"metrics", "engine"});
+        return std::any_of(engine.begin(), engine.end(), [](const json& told) { return !told.is_null(); });
+    });
+}
+
+/// What the engine tells of its load, and how old the oldest of it is. What is unknown is left out.
+std::string engine_load(const json& metrics, Language language) {
+    const json& engine = field_of(metrics, {"engine"});
+    std::string line;
+    double age = 0;
+    const auto add = [&](const char* name, const detail::Text& text, auto shown) {
+        const json& value = field_of(engine, {name, "value"});
+        if (!value.is_number()) return;
+        line.append(line.empty() ? "" : ", ").append(detail::say(language, text, {shown(value)}));
+        const json& its = field_of(engine, {name, "age"});
+        if (its.is_number()) age = std::max(age, its.get<double>());
+    };
+    add("running", text::engine_running, cell);
+    add("waiting", text::engine_waiting, cell);
+    add("waiting_tokens", text::engine_waiting_tokens, cell);
+    add("cache_use", text::engine_cache, share);
+    if (line.empty()) return std::string{nothing};
+    return line.append(", ").append(detail::say(language, text::engine_age, {fixed(age, 1, " s")}));
 }
 
 class Sheet {
@@ -146,13 +176,28 @@ std::string summary(const json& data, Language language) {
     return line.lines().front();
 }
 
-/// The summary, and a row for each of `data.backends`, in the order of their names.
+/// The summary, and a row for each of `data.backends`, in the order of their names; behind it the tokens in
+/// flight and what engines tell of their load, where some do.
 template <class Row>
 Lines backends_table(const json& data, Language language, std::vector<Column> columns, Row row) {
+    const bool with_load = engines_tell(data);
+    if (with_load) {
+        columns.push_back(title(text::tokens, language, Align::right));
+        columns.push_back(title(text::engine, language));
+    }
     Table table{std::move(columns)};
     const json& backends = field_of(data, {"backends"});
-    if (backends.is_object())
-        for (const auto& [name, backend] : backends.items()) table.add(row(name, backend));
+    if (backends.is_object()) {
+        for (const auto& [name, backend] : backends.items()) {
+            auto cells = row(name, backend);
+            if (with_load) {
+                const json& metrics = field_of(backend, {"metrics"});
+                cells.push_back(cell(field_of(metrics, {"tokens_in_flight"})));
+                cells.push_back(engine_load(metrics, language));
+            }
+            table.add(std::move(cells));
+        }
+    }
     Lines lines{summary(data, language)};
     for (std::string& line : table.lines()) lines.push_back(std::move(line));
     return lines;

@@ -126,6 +126,13 @@ inline constexpr Text average{"AVERAGE", "平均响应"};
 inline constexpr Text rate{"PER SECOND", "每秒"};
 inline constexpr Text in_a_row{"IN A ROW", "连续失败"};
 inline constexpr Text last_error{"LAST ERROR", "最近错误"};
+inline constexpr Text tokens{"TOKENS", "TOKEN"};
+inline constexpr Text engine{"ENGINE", "引擎"};
+inline constexpr Text engine_running{"{0} running", "运行 {0}"};
+inline constexpr Text engine_waiting{"{0} waiting", "等待 {0}"};
+inline constexpr Text engine_waiting_tokens{"{0} tokens waiting", "等待 token {0}"};
+inline constexpr Text engine_cache{"cache {0}", "缓存 {0}"};
+inline constexpr Text engine_age{"{0} ago", "{0}前"};
 
 inline constexpr Text row_enabled{"load balancing", "负载均衡"};
 inline constexpr Text row_mode{"mode", "模式"};

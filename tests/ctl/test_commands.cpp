@@ -77,6 +77,26 @@ TEST_CASE("the titles are Chinese where the language is, and still in line") {
           "主力 甲  unhealthy (half_open)    10     0/5       1  qwen  http://10.0.0.7:8000  -\n");
 }
 
+TEST_CASE("tables show the load that engines tell, where some do, and nothing for what is unknown") {
+    const std::string answer = R"({"status":"success","data":{
+        "strategy":"least_tokens","total_backends":2,"healthy_backends":2,"backends":{
+        "a":{"config":{"weight":1,"priority":0,"url":"http://a"},"metrics":{"status":"healthy",
+            "active_connections":3,"tokens_in_flight":1200,"engine":{
+            "running":{"value":3.0,"age":0.25},"waiting":{"value":1.0,"age":0.25},"waiting_tokens":null,
+            "cache_use":{"value":0.405,"age":1.44}}}},
+        "b":{"config":{"weight":1,"priority":0,"url":"http://b"},"metrics":{"status":"healthy",
+            "active_connections":0,"tokens_in_flight":0,"engine":{
+            "running":null,"waiting":null,"waiting_tokens":null,"cache_use":null}}}}}})";
+    CHECK(answer_to("GET /backends", answer, {"list"}) ==
+          "least_tokens: 2 of 2 healthy\n"
+          "NAME  STATUS   WEIGHT  IN FLIGHT  PRIORITY  MODEL  URL       TAGS  TOKENS  ENGINE\n"
+          "a     healthy       1          3         0  -      http://a  -       1200  3 running, 1 waiting, "
+          "cache 40.5 %, 1.4 s ago\n"
+          "b     healthy       1          0         0  -      http://b  -          0  -\n");
+    CHECK(answer_to("GET /backends", answer, {"list"}, fairlead::Language::chinese)
+              .find("运行 3, 等待 1, 缓存 40.5 %, 1.4 s前") != std::string::npos);
+}
+
 TEST_CASE("metrics, health-check and strategy get show what they ask for") {
     CHECK(answer_to("GET /metrics", test::metrics_document, {"metrics"}) ==
           "random: 1 of 1 healthy\n"
