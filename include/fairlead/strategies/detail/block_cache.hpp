@@ -32,7 +32,6 @@ class BlockCache {
   public:
     /// Backends to a word of the index.
     static constexpr std::uint32_t group_size = 64;
-
     /// A block in the index and in one ring: a quarter of a line at a load of a third, and 8 bytes.
     static constexpr std::size_t bytes_a_block = 56;
 
@@ -97,10 +96,10 @@ class BlockCache {
     /// For each backend of `group` (ids from 64 * group) in the set `asked`: how many leading blocks of
     /// `prefix` it holds, 0 for others.
     ///
-    /// Who holds a block was sent all before it, later or at the same time: so who holds every 16th block up
-    /// to one holds what is between them, and each block is asked for only where somebody drops out. (Where
-    /// the hand, which is about least recently used and no more, took an early block first, the engine most
-    /// likely has it.) O(blocks / 16 + 16 for each place where somebody drops out); ends where all have.
+    /// Who holds a block was sent all before it, later or at the same time: so who holds every 16th block
+    /// holds what is between, and each is asked for only where somebody drops out. (Where the hand, which is
+    /// about least recently used and no more, took an early block first, the engine most likely has it.)
+    /// O(blocks / 16 + 16 for each place where somebody drops out); ends where all have.
     void look_up(std::span<const std::uint64_t> prefix, std::uint32_t group, std::uint64_t asked,
                  std::array<std::uint32_t, group_size>& held) const noexcept {
         held.fill(0);
