@@ -54,15 +54,29 @@ fairlead::HttpResponse plain_text(int status, std::string body) {
     return fairlead::HttpResponse{status, std::move(body), {{"Content-Type", "text/plain; charset=utf-8"}}};
 }
 
+/// The gateway's own, behind the balancer's.
+std::string own_metrics(const RelayContext& context) {
+    if (context.continuations == nullptr) return {};
+    const auto metric = [](std::string name, std::string_view help, const std::atomic<std::uint64_t>& count) {
+        std::string text = "# HELP " + name + " ";
+        text.append(help).append("\n# TYPE ").append(name).append(" counter\n").append(name).append(" ");
+        return text + std::to_string(count.load(std::memory_order_relaxed)) + "\n";
+    };
+    return metric("fairlead_stream_continuations_total",
+                  "Streams that broke and whose rest was asked of another backend.",
+                  context.continuations->tried) +
+           metric("fairlead_stream_continuations_joined_total",
+                  "Of these, streams that another backend went on with.", context.continuations->succeeded);
+}
+
 }  // namespace
 
 http_server::Handler admin_handler(const fairlead::AdminApi& api) {
     return [&api](const auto& exchange) { std::make_shared<AdminExchange>(exchange)->run(api); };
 }
 
-http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fairlead::AdminApi& api,
-                                     const LiveSettings& settings) {
-    return [&balancer, &api, &settings](const auto& exchange) {
+http_server::Handler metrics_handler(const RelayContext& context, const fairlead::AdminApi& api) {
+    return [&context, &api](const auto& exchange) {
         const auto& request = exchange->request();
         const std::string_view target{request.target};
         if (target.substr(0, target.find('?')) != "/metrics")
@@ -72,14 +86,14 @@ http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fair
             refusal.headers.set("Allow", "GET, HEAD");
             return exchange->respond(std::move(refusal));
         }
-        if (settings.get()->metrics_key_required && !api.admits(request.headers, exchange->peer())) {
+        if (context.settings.get()->metrics_key_required && !api.admits(request.headers, exchange->peer())) {
             auto refusal = plain_text(401, "the metrics need the admin key, as Authorization: Bearer\n");
             refusal.headers.set("WWW-Authenticate", "Bearer");
             return exchange->respond(std::move(refusal));
         }
         exchange->respond(
             fairlead::HttpResponse{200,
-                                   fairlead::prometheus_text(balancer),
+                                   fairlead::prometheus_text(context.balancer) + own_metrics(context),
                                    {{"Content-Type", std::string{fairlead::prometheus_content_type}}}});
     };
 }

@@ -14,9 +14,8 @@ namespace gateway {
 http_server::Handler admin_handler(const fairlead::AdminApi& api);
 
 /// Answers `GET /metrics` with Prometheus text; where the settings ask for the key, to whom the admin API
-/// would answer. All three outlive it.
-http_server::Handler metrics_handler(const GatewayBalancer& balancer, const fairlead::AdminApi& api,
-                                     const LiveSettings& settings);
+/// would answer. Both outlive it.
+http_server::Handler metrics_handler(const RelayContext& context, const fairlead::AdminApi& api);
 
 /// An answer in the admin API's shape to a request that could not be read.
 fairlead::HttpResponse admin_error_page(int status, std::string_view message);

@@ -34,6 +34,7 @@ fairlead::HttpTransport make_transport(asio::io_context& io, const fairlead::Set
     options.one_thread = !many_threads;
     options.tls.ca_file = settings.tls_ca_file;
     options.ask_for_load = settings.options.load_headers;
+    options.comments_count = settings.comments_count;
     return fairlead::HttpTransport{io, options};
 }
 
@@ -75,7 +76,8 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       balancer_{settings, RelayTransport{make_transport(io, settings, many_threads_)}},
       health_{balancer_, io.get_executor()},
       load_{balancer_, io.get_executor()},
-      relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr},
+      relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr,
+                     &continuations_},
       admin_{balancer_, health_, settings.admin_key},
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
@@ -86,7 +88,7 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
     });
     const auto status = [](const auto& exchange) { exchange->respond(json(200, R"({"status":"ok"})")); };
     mount("/health", status);
-    mount("/metrics", metrics_handler(balancer_, admin_, settings_));
+    mount("/metrics", metrics_handler(relay_context_, admin_));
     mount("/", [this, status](const auto& exchange) {
         const auto& target = exchange->request().target;
         if (is_engine_path(target)) return relay(relay_context_, exchange);
@@ -139,7 +141,8 @@ fairlead::ReloadReport Gateway::reload(const fairlead::Settings& before, const f
     const bool other_authorities = before.tls_ca_file != after.tls_ca_file || authorities != authorities_;
     // Made first: the one thing that can still fail.
     std::optional<fairlead::HttpTransport> transport;
-    if (other_authorities || before.options.load_headers != after.options.load_headers)
+    if (other_authorities || before.options.load_headers != after.options.load_headers ||
+        before.comments_count != after.comments_count)
         transport.emplace(make_transport(io_, after, many_threads_));
     auto report = fairlead::reload(balancer_, before, after);
     if (!report.applied) return report;

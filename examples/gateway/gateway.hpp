@@ -93,6 +93,7 @@ class Gateway {
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     fairlead::LoadPoller<GatewayBalancer> load_;
+    Continuations continuations_{};
     RelayContext relay_context_;
     fairlead::AdminApi admin_;
     EventStreams events_{admin_};

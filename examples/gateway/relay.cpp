@@ -1,15 +1,21 @@
 // The relay of one request: what it waits for, in order, and what each way of ending means.
 #include "gateway/relay.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 
+#include "gateway/continuation.hpp"
 #include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
@@ -50,8 +56,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         }
         const auto settings = context_.settings.get();
         if (!read_model(*original, *settings)) return;
-        find_prompt(*original);
         prepare(*original, *settings);
+        find_prompt(*original);
+        may_continue_ = settings->stream_continuation;
         request_.original = std::move(original);
         exchange_->attach(shared_from_this());
         send();
@@ -114,26 +121,38 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         return strategy == fairlead::ConsistentHash::name || strategy == fairlead::PrefixAffinity::name;
     }
 
-    /// What lies in the backends' caches matters to one strategy; requests do not wait for it under another.
+    /// What lies in the backends' caches matters to one strategy, and to one where there is no key; requests
+    /// do not wait for it under another.
     void find_prompt(const fairlead::HttpRequest& original) {
         if (request_.body != RelayRequest::Body::json || !has_prompt(original.target)) return;
-        if (context_.balancer.strategy_name() != fairlead::PrefixAffinity::name) return;
+        const auto strategy = context_.balancer.strategy_name();
+        const bool hashes = strategy == fairlead::ConsistentHash::name && key_.empty() && prefix_is_key_;
+        if (!hashes && strategy != fairlead::PrefixAffinity::name) return;
         prompt_ =
             read_prompt(original.body.view(), model_.empty() ? request_.model.value.value_or("") : model_);
     }
 
     void prepare(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
-        key_ = affinity_key(original.headers, settings.affinity_header);
+        key_ = affinity_key(original.headers, settings);
+        prefix_is_key_ =
+            settings.hash_key == fairlead::HashKey::any || settings.hash_key == fairlead::HashKey::prefix;
     }
 
     /// What ties requests to one another, the plainest word first: the header that the operator chose, the
-    /// session, the body's `user`.
-    std::string affinity_key(const fairlead::HttpHeaders& headers, std::string_view chosen) const {
-        for (const std::string_view name : {chosen, session_header}) {
-            if (name.empty()) continue;
-            if (const auto value = headers.get(name); value && !value->empty()) return std::string{*value};
+    /// session, the body's `user`; or what the settings name alone.
+    std::string affinity_key(const fairlead::HttpHeaders& headers, const fairlead::Settings& settings) const {
+        using fairlead::HashKey;
+        const auto is_wanted = [&](HashKey key) {
+            return settings.hash_key == HashKey::any || settings.hash_key == key;
+        };
+        if (is_wanted(HashKey::header)) {
+            for (const std::string_view name : {std::string_view{settings.affinity_header}, session_header}) {
+                if (name.empty()) continue;
+                if (const auto value = headers.get(name); value && !value->empty())
+                    return std::string{*value};
+            }
         }
-        return user_;
+        return is_wanted(HashKey::user) ? user_ : std::string{};
     }
 
     void send() {
@@ -143,7 +162,11 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         criteria.tokens = prompt_.tokens != 0 ? prompt_.tokens : request_.original->body.size() / 4;
         criteria.prefix = prompt_.blocks;
         criteria.owner = prompt_.owner;
+        std::vector<std::string_view> broken;
+        if (going_) broken.assign(going_->broken.begin(), going_->broken.end());
+        criteria.exclude = broken;
         fairlead::RequestOptions options;
+        if (going_) options.retries_used = going_->retries;
         if (stores_something(request_.original->method, request_.original->target)) {
             options.retry = fairlead::RequestOptions::Retry::never;
         }
@@ -152,7 +175,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             asio::bind_cancellation_slot(
                 cancel_.slot(), asio::bind_executor(executor_, [self = shared_from_this()](
                                                                    std::error_code error, Stream stream) {
-                    self->on_head(error, std::move(stream));
+                    self->joins() ? self->on_rest(error, std::move(stream))
+                                  : self->on_head(error, std::move(stream));
                 })));
     }
 
@@ -172,7 +196,12 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         wants_done_ = ends_with_done(request_.original->method, request_.original->target, head);
         stream_.set_unterminated(wants_done_);
         tells_usage_ = may_tell_usage(head);
-        request_ = {};  // an open stream keeps no more than it needs
+        if (may_continue_) prepare_continuation(head);
+        if (!going_) request_ = {};  // an open stream keeps no more than it needs
+        read_ready();
+    }
+
+    void read_ready() {
         // The head waits for what has come of the body already, and no longer: they leave in one write.
         const auto ready = stream_.take_ready();
         const bool went = ready.data.empty() || pass_on(ready.data);
@@ -222,24 +251,112 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// False when the client has to take it first: `on_written` tells.
     bool pass_on(std::string_view piece) {
-        if (entry_) entry_->bytes += piece.size();
         if (wants_done_) {
             done_.feed(piece);
             stream_.set_unterminated(!done_.seen());
         }
         if (tells_usage_ && usage_.feed(piece)) {
-            const auto usage = usage_.usage().value_or(Usage{});
+            auto usage = usage_.usage().value_or(Usage{});
             stream_.count_tokens(usage.prompt, usage.completion);
+            if (joins()) {  // what the client sees is one answer
+                const auto before = going_->text.tokens_before();
+                usage.prompt -= std::min(usage.prompt, before);
+                usage.completion += before;
+            }
             if (entry_) entry_->usage = usage;
         }
-        return exchange_->offer(piece);
+        if (going_) piece = going_->text.feed(piece);
+        if (entry_) entry_->bytes += piece.size();
+        return piece.empty() || exchange_->offer(piece);
     }
 
     void ended_with(std::error_code error) {
+        bool complete = error == asio::error::eof && (!wants_done_ || done_.seen());
+        if (going_ && complete) {
+            if (const auto rest = going_->text.rest(); !rest.empty()) exchange_->offer(rest);
+            complete = !going_->text.is_torn();
+        } else if (going_) {
+            if (ask_for_rest(error)) return;
+            if (const auto ending = going_->text.ending(); !ending.empty()) {
+                exchange_->offer(ending);
+                complete = true;
+            }
+        }
+        finish(complete);
+    }
+
+    void finish(bool complete) {
         const auto exchange = std::exchange(exchange_, nullptr);
-        const bool complete = error == asio::error::eof && (!wants_done_ || done_.seen());
         complete ? exchange->finish() : exchange->abort();
         ended(complete ? "complete" : "broken");
+    }
+
+    // --- going on elsewhere ------------------------------------------------------------------------------
+
+    struct Going {
+        Continuation text;
+        std::shared_ptr<const fairlead::HttpRequest> asked;  // by the client
+        std::uint32_t retries;                               // further tries of the whole
+        std::string backend;                                 // that answers now
+        std::vector<std::string> broken{};                   // the backends where it broke
+    };
+
+    void prepare_continuation(const fairlead::HttpResponse& head) {
+        // A length that was promised cannot be kept.
+        if (!wants_done_ || content_length(head.headers) || head.status != 200) return;
+        const auto& original = *request_.original;
+        if (auto made = Continuation::of(original.target, original.body.view()))
+            going_ = std::make_unique<Going>(
+                Going{std::move(*made), request_.original, stream_.retries(), stream_.backend().name});
+    }
+
+    /// Whether another answer than the first is asked for, or read.
+    bool joins() const noexcept { return going_ && !going_->broken.empty(); }
+
+    /// The stream ended with `error` before its proper end. True when another backend was asked for the rest:
+    /// the settings' further tries, the retry budget and what the answer is allow it, in this order, since
+    /// asking the budget spends.
+    bool ask_for_rest(std::error_code error) {
+        // A limit of the whole exchange is not to be got round.
+        if (error == fairlead::TransportErrc::total_timeout) return false;
+        const auto outcome = error == asio::error::eof ? fairlead::Outcome{fairlead::Outcome::connect_error}
+                                                       : RelayTransport::outcome(error, stream_.head());
+        if (!fairlead::retries(outcome, context_.balancer.options().retry_on, false)) return false;
+        if (going_->retries >= context_.balancer.max_retries() || !going_->text.can_go_on()) return false;
+        if (!context_.balancer.take_retry(going_->backend, "stream broken")) return false;
+        auto body = going_->text.next_body(going_->asked->body.view());
+        if (!body) return false;
+        ++going_->retries;
+        going_->broken.push_back(going_->backend);
+        auto rest = std::make_shared<fairlead::HttpRequest>(*going_->asked);
+        rest->body = std::move(*body);
+        if (request_.body == RelayRequest::Body::json) request_.model = find_model(rest->body.view()).field;
+        find_prompt(*rest);
+        request_.original = std::move(rest);
+        stream_ = {};
+        if (context_.continuations != nullptr)
+            context_.continuations->tried.fetch_add(1, std::memory_order_relaxed);
+        send();
+        return true;
+    }
+
+    void on_rest(std::error_code error, Stream stream) {
+        if (left_) return;
+        if (error) return finish(false);
+        stream_ = std::move(stream);
+        const auto& head = stream_.head();
+        const auto& original = *request_.original;
+        if (head.status != 200 || !ends_with_done(original.method, original.target, head))
+            return finish(false);
+        if (context_.continuations != nullptr)
+            context_.continuations->succeeded.fetch_add(1, std::memory_order_relaxed);
+        going_->backend = stream_.backend().name;
+        if (entry_) entry_->backend = going_->backend;
+        going_->retries += stream_.retries();
+        done_ = {};
+        usage_ = {};
+        stream_.set_unterminated(true);
+        read_ready();
     }
 
     bool refuse(fairlead::HttpResponse response) {
@@ -269,11 +386,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     PromptKey prompt_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
+    std::unique_ptr<Going> going_{};  // where the stream can be gone on with elsewhere
     DoneMarker done_{};
     UsageReader usage_{};
     bool wants_done_ = false;  // an answer without the marker is broken
     bool tells_usage_ = false;
     bool left_ = false;
+    bool may_continue_ = false;   // as the settings say
+    bool prefix_is_key_ = false;  // the same
     std::chrono::steady_clock::time_point began_{};
     std::unique_ptr<AccessEntry> entry_{};  // empty: nothing is logged
 };

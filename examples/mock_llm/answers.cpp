@@ -2,6 +2,7 @@
 #include "mock_llm/answers.hpp"
 
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -24,6 +25,17 @@ std::string text(std::size_t first, std::size_t count) {
     std::string result;
     for (std::size_t i = first; i < first + count; ++i) result += words[i % words.size()];
     return result;
+}
+
+/// How many words of an answer a text ends with, from the answer's first on; and their bytes.
+std::pair<std::size_t, std::size_t> answer_at_end(std::string_view prompt) {
+    std::pair<std::size_t, std::size_t> found{};
+    std::string answer;
+    for (std::size_t count = 1; answer.size() < prompt.size(); ++count) {
+        answer += words[(count - 1) % words.size()];
+        if (prompt.ends_with(answer)) found = {count, answer.size()};
+    }
+    return found;
 }
 
 json usage(const Completion& completion, std::uint64_t cached_tokens) {
@@ -78,7 +90,9 @@ void gather(const json& value, std::string& prompt) {
 
 }  // namespace
 
-std::size_t prompt_tokens(const Completion& completion) { return completion.prompt.size() / token_bytes + 1; }
+std::size_t prompt_tokens(const Completion& completion) {
+    return (completion.prompt.size() - completion.begun_bytes) / token_bytes + 1 + completion.begun;
+}
 
 Completion read_completion(bool chat, std::string_view body) {
     Completion result;
@@ -96,8 +110,20 @@ Completion read_completion(bool chat, std::string_view body) {
     }
     if (chat && request.contains("tools")) result.prompt += request["tools"].dump();
     const auto* const prompt = chat ? "messages" : "prompt";
-    if (request.contains(prompt)) {
-        gather(request[prompt], result.prompt);
+    const bool goes_on = chat && request.value("continue_final_message", json(false)) == json(true);
+    if (goes_on && request.value("add_generation_prompt", json(false)) == json(true)) {
+        result.problem = "cannot set both continue_final_message and add_generation_prompt";  // as vLLM does
+    } else if (request.contains(prompt)) {
+        auto said = request[prompt];
+        std::string begun;
+        if (goes_on && said.is_array() && !said.empty() && said.back().is_object() &&
+            said.back().value("role", json{}) == json("assistant")) {
+            gather(said.back().value("content", json{}), begun);
+            said.erase(said.size() - 1);
+        }
+        gather(said, result.prompt);
+        result.prompt += begun;
+        if (goes_on || !chat) std::tie(result.begun, result.begun_bytes) = answer_at_end(result.prompt);
     } else {
         result.problem = std::string{"\""} + prompt + "\" is missing";
     }
@@ -120,9 +146,9 @@ Answer::Answer(const Completion& completion)
 std::string Answer::whole(std::uint64_t cached_tokens) const {
     json choice{{"index", 0}, {"finish_reason", "length"}, {"logprobs", nullptr}};
     if (completion_.chat) {
-        choice["message"] = {{"role", "assistant"}, {"content", text(0, completion_.tokens)}};
+        choice["message"] = {{"role", "assistant"}, {"content", text(completion_.begun, completion_.tokens)}};
     } else {
-        choice["text"] = text(0, completion_.tokens);
+        choice["text"] = text(completion_.begun, completion_.tokens);
     }
     auto answer = part(completion_, id_, json::array({std::move(choice)}));
     answer["usage"] = usage(completion_, cached_tokens);
@@ -134,10 +160,10 @@ std::string Answer::event(std::size_t first, std::size_t count) const {
     for (std::size_t i = first; i < first + count; ++i) {
         json choice{{"index", 0}, {"finish_reason", nullptr}};
         if (completion_.chat) {
-            choice["delta"] = {{"content", text(i, 1)}};
+            choice["delta"] = {{"content", text(completion_.begun + i, 1)}};
             if (i == 0) choice["delta"]["role"] = "assistant";
         } else {
-            choice["text"] = text(i, 1);
+            choice["text"] = text(completion_.begun + i, 1);
         }
         result += as_event(part(completion_, id_, json::array({std::move(choice)})));
     }

@@ -12,11 +12,13 @@ namespace mock_llm {
 
 /// One completion that was asked for, as read from the request's body.
 struct Completion {
-    bool chat = true;      ///< /v1/chat/completions; else /v1/completions
-    bool stream = false;   ///< as server-sent events
-    bool usage = false;    ///< `stream_options.include_usage`: one more event with the tokens counted
-    std::string prompt{};  ///< all of it as text, in the order in which an engine would lay it out
-    std::string salt{};    ///< `cache_salt`: prompts with unlike ones share nothing in the cache
+    bool chat = true;             ///< /v1/chat/completions; else /v1/completions
+    bool stream = false;          ///< as server-sent events
+    bool usage = false;           ///< `stream_options.include_usage`: one more event with the tokens counted
+    std::string prompt{};         ///< all of it as text, in the order in which an engine would lay it out
+    std::size_t begun = 0;        ///< tokens of the answer that the prompt ends with: it goes on behind them
+    std::size_t begun_bytes = 0;  ///< of the prompt, the same
+    std::string salt{};           ///< `cache_salt`: prompts with unlike ones share nothing in the cache
     std::string model{};
     std::size_t tokens =
         16;                 ///< `max_tokens` or `max_completion_tokens`; OpenAI's own default for completions

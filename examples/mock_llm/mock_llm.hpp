@@ -37,7 +37,8 @@ struct Counters {
 };
 
 /// Serves /v1/models, /v1/chat/completions, /v1/completions (plain or as server-sent events), /health and
-/// /metrics. Equal requests get equal answers, byte for byte.
+/// /metrics. Equal requests get equal answers, byte for byte. An answer that was begun elsewhere is gone on
+/// with: a last message of the assistant's under `continue_final_message`, or such text at a prompt's end.
 ///
 ///     asio::io_context io;
 ///     mock_llm::MockLlm backend{io.get_executor(), {.name = "a"}};

@@ -99,6 +99,17 @@ void FieldReader::read(const Written& written, LatencyTo& field) const {
                   {"first_byte, last_byte", written.value.is_string() ? in_quotes(word) : got(written)});
 }
 
+void FieldReader::read(const Written& written, HashKey& field) const {
+    const std::string word =
+        written.value.is_string() ? std::string{trimmed(written.value.get<std::string>())} : "";
+    if (word == "any") return static_cast<void>(field = HashKey::any);
+    if (word == "header") return static_cast<void>(field = HashKey::header);
+    if (word == "user") return static_cast<void>(field = HashKey::user);
+    if (word == "prefix") return static_cast<void>(field = HashKey::prefix);
+    problems_.add(written.where, text::not_one_of,
+                  {"any, header, user, prefix", written.value.is_string() ? in_quotes(word) : got(written)});
+}
+
 void FieldReader::read(const Written& written, RetryOn& field) const {
     RetryOn wanted{.connect_error = false, .timeout = false, .server_error = false, .rate_limited = false};
     const auto refuse = [&](const std::string& what) {

@@ -72,6 +72,7 @@ class FieldReader {
     void read(const Written& written, std::string& field) const;
     void read(const Written& written, RetryOn& field) const;
     void read(const Written& written, LatencyTo& field) const;
+    void read(const Written& written, HashKey& field) const;
 
     /// A seed: any whole number that 64 bits hold.
     void read(const Written& written, std::optional<std::uint64_t>& field) const;

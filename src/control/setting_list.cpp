@@ -51,6 +51,16 @@ constexpr SettingRow setting_rows[] = {
      "JSON 对象：客户端可用的名称到 model_name"},
     {"tls_ca_file", false, "", "PEM file of certificate authorities; not set: the system's",
      "CA 证书的 PEM 文件；不设置：使用系统证书"},
+    {"hash_key", false, "",
+     "what consistent_hash goes by: header (or X-Session-ID), user, the prompt's prefix, or the first there "
+     "is",
+     "consistent_hash 的依据：请求头（或 X-Session-ID）、user、提示前缀，或其中最先有的一个"},
+    {"stream_continuation", false, "",
+     "whether the rest of a stream of text that broke is asked of another backend",
+     "文本流中断后是否由其他后端续写其余部分"},
+    {"comments_count", false, "",
+     "whether comments that keep a stream alive (: ping) end a backend's silence; false: only data does",
+     "流式响应中保活的注释（: ping）是否算作后端有响应；false：只有数据才算"},
     {"max_body_bytes", false, "bytes", "size of a request's body at most", "请求体的最大字节数"},
 
     {"retry_on", false, "", "failures that are tried again elsewhere, or none",
@@ -127,6 +137,10 @@ constexpr SettingRow setting_rows[] = {
      "prefix_affinity: whether the speed of each backend is learned, for unlike hardware",
      "prefix_affinity：是否学习各后端的速度（硬件不同时）"},
 
+    {"hash_bounded_load", false, "factor",
+     "consistent_hash: nobody gets more than this times its share of the requests under way; 0: off",
+     "consistent_hash：任何后端的在途请求不超过其份额的该倍数；0：关闭"},
+
     {"panic_threshold", false, "share",
      "unhealthy backends serve too when fewer are healthy; 0: when none is",
      "健康比例低于该值时不健康的也参与；0：仅当全不健康"},
@@ -175,6 +189,7 @@ struct DescribeField {
         constexpr const char* all = "connect_error,timeout,server_error,rate_limited";
         fill(SettingType::list, all, std::string{all} + ", none");
     }
+    void operator()(const HashKey&) const { fill(SettingType::text, "any", "any, header, user, prefix"); }
     void operator()(const LatencyTo&) const {
         fill(SettingType::text, "first_byte", "first_byte, last_byte");
     }

@@ -25,6 +25,9 @@ void visit_settings(S& settings, Visitor&& visit) {
     visit("affinity_header", settings.affinity_header);
     visit("model_aliases", settings.model_aliases);
     visit("tls_ca_file", settings.tls_ca_file);
+    visit("hash_key", settings.hash_key);
+    visit("stream_continuation", settings.stream_continuation);
+    visit("comments_count", settings.comments_count);
     visit("max_body_bytes", settings.max_body_bytes, Range{.low = 1});
 
     visit_ranges(settings.options, visit);

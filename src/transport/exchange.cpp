@@ -257,6 +257,26 @@ void Exchange::limit(Duration wait, std::error_code why) {
 
 void Exchange::no_limit() noexcept { limit_at_ = Time::max(); }
 
+/// Somebody waits for the body's next piece.
+void Exchange::limit_silence() {
+    const auto why = body_began_ ? TransportErrc::idle_timeout : TransportErrc::first_byte_timeout;
+    if (!comments_) return limit(body_began_ ? idle_timeout_ : first_byte_timeout_, why);
+    // A peer that never stops to send comments would be read before each look at the timer.
+    if (silence_left_ <= Duration::zero()) return fail(why);
+    limit(silence_left_, why);
+}
+
+/// Some of the body came, not empty. Of a silence that comments do not end, the part is taken off in which
+/// somebody waited.
+void Exchange::note_body(std::string_view bytes) {
+    if (comments_ && !comments_->says_something(bytes)) {
+        if (limit_at_ != Time::max() && phase_ == Phase::body) silence_left_ = limit_at_ - now();
+        return;
+    }
+    body_began_ = true;
+    if (comments_) silence_left_ = idle_timeout_;
+}
+
 void Exchange::arm(Time at) {
     armed_at_ = at;
     timer_.expires_at(at);

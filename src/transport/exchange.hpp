@@ -18,6 +18,7 @@
 #include <fairlead/transport/http_transport.hpp>
 
 #include "connection.hpp"
+#include "event_comments.hpp"
 #include "transport_state.hpp"
 
 namespace fairlead::detail {
@@ -79,6 +80,8 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     // time
     void limit(Duration wait, std::error_code why);
     void no_limit() noexcept;
+    void limit_silence();
+    void note_body(std::string_view bytes);
     Time due() const noexcept { return limit_at_ < overall_at_ ? limit_at_ : overall_at_; }
     void arm(Time at);
     void on_timer();
@@ -133,6 +136,9 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     std::error_code limit_error_{};
     std::error_code overall_error_{};
     unsigned armed_ = 0;  // which wait of the timer counts
+
+    std::optional<EventComments> comments_{};  // where they do not count
+    Duration silence_left_{};                  // the same: of the silence that was begun
 
     Phase phase_ = Phase::connecting;
     int attempt_ = 0;

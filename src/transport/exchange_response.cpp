@@ -29,6 +29,14 @@ constexpr std::uint64_t most_reserved = std::uint64_t{1024} * 1024;
 // gain.
 constexpr std::size_t least_room = 4096;
 
+bool is_event_stream(const HttpResponse& head) {
+    constexpr std::string_view type = "text/event-stream";
+    const auto said = head.headers.get("Content-Type").value_or("").substr(0, type.size());
+    return std::equal(said.begin(), said.end(), type.begin(), type.end(), [](char a, char b) {
+        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+    });
+}
+
 bool is_would_block(std::error_code error) noexcept {
     return error == asio::error::would_block || error == asio::error::try_again;
 }
@@ -76,7 +84,7 @@ void Exchange::parse(std::span<const char> data) {
         take_head(step.head_complete);
         complete = step.message_complete;
         if (step.body.empty()) continue;
-        body_began_ = true;
+        note_body(step.body);
         if (!whole_) {
             pending_.append(step.body);
             continue;
@@ -92,10 +100,7 @@ void Exchange::parse(std::span<const char> data) {
     } else if (head_taken_) {
         phase_ = Phase::body;
         no_limit();
-        if (whole_) {
-            body_began_ ? limit(idle_timeout_, TransportErrc::idle_timeout)
-                        : limit(first_byte_timeout_, TransportErrc::first_byte_timeout);
-        }
+        if (whole_) limit_silence();
     }
     if (head_taken_ && (!whole_ || complete)) complete_head();
 }
@@ -106,6 +111,10 @@ void Exchange::take_head(bool head_complete) {
     auto& parser = connection_->parser;
     response_ = parser.take_response();
     keep_ = time_to_keep();
+    if (!transport_->options.comments_count && is_event_stream(response_)) {
+        comments_.emplace();
+        silence_left_ = first_byte_timeout_;
+    }
     // Nothing is sent twice from here on; what is still being sent must stay.
     if (written_) {
         std::string{}.swap(head_);
@@ -184,8 +193,7 @@ HttpReady Exchange::take_ready() {
 }
 
 void Exchange::begin_read() {
-    body_began_ ? limit(idle_timeout_, TransportErrc::idle_timeout)
-                : limit(first_byte_timeout_, TransportErrc::first_byte_timeout);
+    limit_silence();
     // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
     if (!connection_->is_tls()) return wait_readable();
     asio::post(strand_, [self = shared_from_this()] {
@@ -206,6 +214,7 @@ void Exchange::read_body() {
         if (is_would_block(error)) return kept > 0 ? complete_read({}, kept) : wait_readable();
         if (error) return complete_then(kept, [this, error] { on_read_error(error); });
         std::span<const char> data{base + kept, size};
+        const std::size_t before = kept;
         int pieces = 0;
         bool complete = false;
         while (!data.empty() && !complete) {
@@ -219,7 +228,7 @@ void Exchange::read_body() {
             kept += step.body.size();
             ++pieces;
         }
-        body_began_ = body_began_ || kept > 0;
+        if (kept > before) note_body({base + before, kept - before});
         if (complete) {
             message_done(data.empty());
             return kept > 0 ? complete_read({}, kept) : complete_read(asio::error::eof, 0);
@@ -227,7 +236,8 @@ void Exchange::read_body() {
         // Several chunks at once: the backend writes faster than they are read here, and the next are there
         // already, or nearly. They save a write to the client and a wait.
         if (kept > 0 && (pieces < 2 || into_.size() - kept < least_room)) return complete_read({}, kept);
-        if (kept == 0) limit(idle_timeout_, TransportErrc::idle_timeout);
+        if (kept == 0) limit_silence();
+        if (phase_ == Phase::done) return;
     }
 }
 

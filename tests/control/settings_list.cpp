@@ -36,6 +36,7 @@ std::string other_value(const SettingInfo& info) {
     if (info.type == SettingType::on_off) return info.default_text == "true" ? "false" : "true";
     if (info.json_name == "retry_on") return "none";
     if (info.json_name == "latency_to") return "last_byte";
+    if (info.json_name == "hash_key") return "prefix";
     if (info.json_name == "model_aliases") return R"({"x": "y"})";
     if (info.json_name == "tls_ca_file") return guide_path("example1.env");
     if (info.json_name == "health_check_path" || info.json_name == "load_path") return "/other";

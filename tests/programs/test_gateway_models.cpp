@@ -43,8 +43,8 @@ std::string served_by(const World& world, const std::string& request) {
 }
 
 /// Three backends that are chosen by a key.
-struct KeyedWorld : World {
-    KeyedWorld() {
+struct HashedWorld : World {
+    HashedWorld() {
         for (const auto* name : {"a", "b", "c"}) backend(name);
         settings.strategy = "consistent_hash";
     }
@@ -154,14 +154,14 @@ TEST_CASE("every endpoint of an engine is relayed by its model, and what manages
 }
 
 TEST_CASE("a session's requests stay on one backend without any setting") {
-    KeyedWorld world;
+    HashedWorld world;
     world.start();
     CHECK(ties_together(
         world, [](const std::string& word) { return post(chat, hello, "X-Session-ID: " + word + "\r\n"); }));
 }
 
 TEST_CASE("a user's requests stay on one backend, by the body's `user`") {
-    KeyedWorld world;
+    HashedWorld world;
     world.start();
     CHECK(ties_together(world, [](const std::string& word) {
         return post(
@@ -170,7 +170,7 @@ TEST_CASE("a user's requests stay on one backend, by the body's `user`") {
 }
 
 TEST_CASE("the header that the operator chose comes before session and user") {
-    KeyedWorld world;
+    HashedWorld world;
     world.settings.affinity_header = "X-Tenant";
     world.start();
     int other = 0;
@@ -181,6 +181,43 @@ TEST_CASE("the header that the operator chose comes before session and user") {
         other += served_by(world, post(chat, hello, session)) != first ? 1 : 0;
     }
     CHECK(other > 0);
+}
+
+TEST_CASE("what the settings name alone ties requests together: the prompt's beginning, the user, a header") {
+    HashedWorld world;
+    using fairlead::HashKey;
+    const auto key = GENERATE(HashKey::any, HashKey::prefix, HashKey::user, HashKey::header);
+    world.settings.hash_key = key;
+    world.start();
+    // Every request has another of what does not count, and where it counts the same for one word.
+    int number = 0;
+    const auto other = [&number] { return "other-" + std::to_string(number++); };
+    CHECK(ties_together(world, [&](const std::string& word) {
+        std::string prompt;
+        const auto beginning = (key == HashKey::any || key == HashKey::prefix ? word : other()) + " ";
+        while (prompt.size() < 5'000) prompt += beginning;  // more than 64 blocks of 64 bytes
+        nlohmann::json body{{"model", "m"}, {"prompt", prompt + other()}, {"max_tokens", 1}};
+        if (key != HashKey::any) body["user"] = key == HashKey::user ? word : other();
+        const auto session = key == HashKey::header ? word : other();
+        const auto header = key == HashKey::any ? "" : "X-Session-ID: " + session + "\r\n";
+        return post("/v1/completions", body.dump(), header);
+    }));
+}
+
+TEST_CASE("a hot session is spread over its backends as the bound of the settings says") {
+    HashedWorld world;
+    world.settings.options.hash_bounded_load = GENERATE(0.0, 1.25);
+    world.start();
+    for (const auto& backend : world.backends()) backend->set_failure(mock_llm::Failure::hang);
+    std::vector<test::RawClient> clients;
+    for (int i = 0; i < 12; ++i) {
+        clients.push_back(world.connect());
+        clients.back().send(post(chat, hello, "X-Session-ID: hot\r\n"));
+    }
+    REQUIRE(world.eventually([&] { return world.in_flight() == 12; }));
+    std::uint32_t most = 0;
+    for (const auto& each : world.gateway().balancer().snapshot()) most = std::max(most, each.in_flight);
+    CHECK(most == (world.settings.options.hash_bounded_load > 0 ? 5 : 12));  // ceil(1.25 * 12 / 3)
 }
 
 TEST_CASE("the tokens that answers tell are counted, plain and streamed") {

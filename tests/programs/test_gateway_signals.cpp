@@ -2,6 +2,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -120,4 +121,49 @@ TEST_CASE("when a client leaves its engine is free again at once, and every acco
     CHECK(figures.waiting_tokens == 0);
     CHECK(figures.decoding == 0);
     CHECK(figures.failed == 0);
+}
+
+TEST_CASE("a gateway sees in the engines' own figures what another gateway has brought") {
+    World first;
+    first.settings.strategy = "round_robin";
+    auto slow = engine("busy");
+    slow.speed.tokens_per_second = 1e-6;  // what comes here stays
+    auto& busy = first.backend(slow);
+    const auto only = first.settings.backends;
+    first.backend(engine("idle"));
+    first.backend(engine("idle too"));
+
+    World second;
+    const bool listens = GENERATE(true, false);
+    second.settings.strategy = "prefix_affinity";
+    second.settings.options.load_monitor = listens;
+    second.settings.options.load_interval = 250ms;
+    second.settings.options.gateways = 2;
+    second.settings.backends = first.settings.backends;
+    first.settings.backends = only;
+    first.start();
+    second.start();
+
+    std::vector<test::RawClient> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(first.connect());
+        clients.back().send(post(chat, hello_stream)).read_until("\n\n");
+    }
+    REQUIRE(busy.requests() == 4);
+    // As fresh as a busy machine allows: a figure of three intervals ago counts no more.
+    const auto knows = [&] {
+        const auto running = load_of(second, "busy").running;
+        return running && running->value == 4 && running->age < 250ms;
+    };
+    // To its own account all three are alike: of 12 requests four go there, give or take.
+    auto client = second.connect();
+    for (int i = 0; i < 12; ++i) {
+        if (listens) REQUIRE(second.eventually(knows));
+        CHECK(second.in_flight() == 0);  // none of those there is its own
+        const auto body = R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":"number )" +
+                          std::to_string(i) + "\"}]}";
+        CHECK(test::status_of(client.send(post(chat, body)).read_response()) == 200);
+        REQUIRE(second.eventually([&] { return second.in_flight() == 0; }));
+    }
+    CHECK((busy.requests() == 4) == listens);
 }

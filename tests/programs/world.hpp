@@ -84,6 +84,7 @@ class World {
     }
 
     gateway::Gateway& gateway() { return *gateway_; }
+    const std::vector<std::unique_ptr<mock_llm::MockLlm>>& backends() const { return backends_; }
 
     /// Whether `condition` comes true while the loop goes round. Each look is paced by a request to the
     /// gateway, over one connection, so the loop has turned at least that often; what is waited for takes a

@@ -2,6 +2,7 @@
 #include "support/candidates.hpp"
 #include "support/catch.hpp"
 
+#include <fairlead/strategies/any_strategy.hpp>
 #include <fairlead/strategies/consistent_hash.hpp>
 
 #include <algorithm>
@@ -150,6 +151,24 @@ TEST_CASE("a bound that is a whole number is not one more by rounding") {
     for (int i = 0; i < 100; ++i) {
         const std::string key = "key" + std::to_string(i);
         CHECK(picks({.key = key}) == 1);
+    }
+}
+
+TEST_CASE("the bound of the options counts where the strategy has none of its own, by its name, too") {
+    Options options;
+    options.hash_bounded_load = 1.25;
+    ConsistentHash own{.bounded_load = 2};
+    own.follow(options);
+    CHECK(own.bounded_load == 2);
+    AnyStrategy named{StrategyKind::consistent_hash};
+    named.follow(options);
+    Candidates candidates{std::vector<std::uint32_t>(4, 1)};
+    Picks<AnyStrategy> picks{candidates, named};
+    std::vector<std::uint32_t> held(4, 0);
+    for (std::uint32_t q = 0; q < 40; ++q) {
+        const auto chosen = picks({.key = "hot"});
+        candidates.set_in_flight(chosen, ++held[chosen]);
+        CHECK(held[chosen] <= bound_of(q + 1, 1, 4));
     }
 }
 

@@ -118,6 +118,13 @@ class Balancer {
         return detail::send_blocking(core_, transport_, request, criteria, options);
     }
 
+    /// Whether the retry budget allows one more try of a request that the caller sends again by itself (an
+    /// answer that broke after its head), and spends it. `backend` failed it, `reason` says how, for the
+    /// events. Then the call that sends it says `RequestOptions::retries_used`. Takes a lock.
+    bool take_retry(const std::string& backend, const char* reason) {
+        return core_.tries().take(backend, reason);
+    }
+
     /// As `send`, queueing when every match is full, for any Asio completion token:
     /// `async_send(request[, criteria[, options]], token)` completes `void(std::error_code, Response)`. Needs
     /// an `AsyncTransport` and <fairlead/transport/async.hpp>. What `criteria` points to is copied.

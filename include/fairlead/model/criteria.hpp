@@ -36,6 +36,9 @@ struct RequestOptions {
     Deadline deadline{};           ///< of the balancer's clock; waiting and all tries end by then
     int priority = 0;              ///< of the wait queue, lower first
     Retry retry = Retry::inherit;  ///< whether a failed try may be repeated elsewhere
+    /// Further tries of the same request before this call, each allowed by `Balancer::take_retry`: they count
+    /// against `max_retries`, and the call counts as no request of its own.
+    std::uint32_t retries_used = 0;
 };
 
 }  // namespace fairlead

@@ -84,6 +84,9 @@ struct Options {
     std::size_t prefix_memory = std::size_t{144} * 1024 * 1024;  ///< bytes of all beliefs at most
     bool prefix_learned_speed = false;  ///< unlike hardware: costs divided by the speed seen of each
 
+    // --- how consistent_hash is bounded ------------------------------------------------------------------
+    double hash_bounded_load = 0.0;  ///< `ConsistentHash::bounded_load` where that is 0: 0 (off), or >= 1
+
     // --- who is eligible ---------------------------------------------------------------------------------
     double panic_threshold =
         0.0;  ///< share of healthy below which the unhealthy serve too; 0: only when none is

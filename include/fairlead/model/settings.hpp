@@ -19,6 +19,14 @@ enum class Mode : std::uint8_t {
     multi_backend             ///< several
 };
 
+/// What `consistent_hash` goes by, of what a request has.
+enum class HashKey : std::uint8_t {
+    any,     ///< the first that there is: `affinity_header`, X-Session-ID, the body's `user`, its prompt
+    header,  ///< `affinity_header`, or X-Session-ID
+    user,    ///< the body's `user`
+    prefix   ///< the leading blocks of its prompt
+};
+
 constexpr const char* to_string(Mode mode) noexcept {
     switch (mode) {
         case Mode::single_backend:
@@ -56,7 +64,10 @@ struct Settings {
     bool metrics_key_required = false;  ///< whether `/metrics` needs the admin key, too
     std::string affinity_header{};      ///< request header whose value is `Criteria::key`; empty: none
     std::map<std::string, std::string> model_aliases{};  ///< name a client may use -> `model_name`
-    std::string tls_ca_file{};  ///< PEM file of certificate authorities; empty: the system's
+    std::string tls_ca_file{};         ///< PEM file of certificate authorities; empty: the system's
+    HashKey hash_key = HashKey::any;   ///< of a request that the gateway relays
+    bool stream_continuation = false;  ///< whether the rest of a stream that broke is asked of another
+    bool comments_count = true;        ///< whether comments in a stream of events end a backend's silence
     std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;  ///< of a request that the gateway relays
 
     bool operator==(const Settings&) const = default;

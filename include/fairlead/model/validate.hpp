@@ -122,6 +122,7 @@ constexpr void visit_ranges(O& o, Visitor&& visit) {
     visit("prefix_memory", o.prefix_memory, count);
 
     visit("panic_threshold", o.panic_threshold, share);
+    visit("hash_bounded_load", o.hash_bounded_load, Range{.low = 1, .or_zero = true});
     visit("overprovisioning", o.overprovisioning, Range{.low = 1, .or_zero = true});
     visit("subset_limit", o.subset_limit, Range{.low = 1, .high = max_subset_limit});
     visit("subset_memory", o.subset_memory, count);

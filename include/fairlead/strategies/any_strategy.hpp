@@ -89,6 +89,11 @@ class AnyStrategy {
         return std::visit([](const auto& strategy) { return needs_of(strategy); }, strategy_);
     }
 
+    /// As the one that is held does, if it does.
+    void follow(const Options& options) noexcept {
+        if (auto* hashing = std::get_if<ConsistentHash>(&strategy_)) hashing->follow(options);
+    }
+
     /// The table of the strategy held when it was built.
     class Table;
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include <fairlead/model/options.hpp>
 #include <fairlead/strategies/detail/slot_table.hpp>
 #include <fairlead/strategies/detail/stable_hash.hpp>
 #include <fairlead/strategies/strategy.hpp>
@@ -41,6 +42,11 @@ struct ConsistentHash {
     /// Where there is no key but a prefix: so many of its leading blocks (or all) are the key. Never the
     /// first alone, which a fleet's common system prompt makes the same for everyone: 64 are 1,024 tokens.
     unsigned leading_blocks = 64;
+
+    /// What the balancer's options say where the strategy itself says nothing.
+    void follow(const Options& options) noexcept {
+        if (bounded_load == 0) bounded_load = options.hash_bounded_load;
+    }
 
     static constexpr Needs needs() noexcept { return {.all_members = true, .preference = true}; }
 

@@ -64,6 +64,9 @@ struct HttpTransportOptions {
     HttpLimits limits{};  ///< of response heads
     TlsOptions tls{};
     bool ask_for_load = false;  ///< every request asks its backend to tell its load (transport/orca.hpp)
+    /// Whether the comments by which engines keep a stream of events alive (`: ping`) end a backend's
+    /// silence. If not, one that sends nothing else runs into `first_byte_timeout` or `idle_timeout`.
+    bool comments_count = true;
 };
 
 /// The body of a response, to be read piece by piece. Move-only. Dropped before its end, it closes the

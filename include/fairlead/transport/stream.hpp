@@ -65,6 +65,9 @@ class Stream {
     /// Who answers, as it was configured when chosen. Only on a true stream; empty when its end was read.
     const BackendConfig& backend() const noexcept { return open_->backend(); }
 
+    /// Further tries that it took until there was this head. Only on a true stream.
+    std::uint32_t retries() const noexcept { return open_->retries; }
+
     /// When refused because every match is resting, or too many wait: after how long a place may be free.
     std::optional<Duration> retry_after() const noexcept {
         return retry_after_ > Duration::zero() ? std::optional{retry_after_} : std::nullopt;
@@ -226,6 +229,7 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
     Outcome of_head;  // what the head says, for when the body ends as it should
     std::unique_ptr<BackendConfig>
         ended_backend{};  // what is shown when the lease, and the config with it, has gone
+    std::uint32_t retries = 0;
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
     bool is_cancelled = false;

@@ -235,7 +235,9 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         const auto previous = publication_.current();
         if (balances_nothing() && members.size() == 1)
             members.front().candidate = CandidateAccess::without_limit(members.front().candidate);
-        auto snapshot = subsets_.draw(strategy_, std::move(members), previous.get());
+        S in_force = strategy_;
+        if constexpr (requires { in_force.follow(*options_); }) in_force.follow(*options_);
+        auto snapshot = subsets_.draw(in_force, std::move(members), previous.get());
         const auto& levels = snapshot->pool.levels;
         snapshot->is_plain = balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1;
         tell_panic(previous.get(), *snapshot, now);

@@ -41,10 +41,13 @@ class Exchange {
     /// `criteria` is copied, what it points to is not.
     Exchange(Core& core, const Criteria& criteria, const RequestOptions& options) noexcept
         : core_{core}, wanted_{criteria}, now_asked_{criteria}, options_{options} {
-        core.tries().count_request();
+        if (options.retries_used == 0) core.tries().count_request();
     }
 
     const RequestOptions& options() const noexcept { return options_; }
+
+    /// Further tries so far.
+    std::uint32_t further_tries() const noexcept { return static_cast<std::uint32_t>(tried_.size()); }
 
     /// What the present try asks of the choice.
     const Criteria& criteria() const noexcept { return now_asked_; }
@@ -76,7 +79,7 @@ class Exchange {
     /// A try on `backend` ended, with nothing of its answer given to the caller yet: whether there is to be
     /// another, by the outcome, the options, the deadline and the retry budget. Throws std::bad_alloc.
     bool wants_another(const BackendConfig& backend, const Outcome& outcome) {
-        const auto tries = static_cast<std::uint32_t>(tried_.size());
+        const auto tries = options_.retries_used + further_tries();
         const std::uint32_t most = core_.tries().max_retries();
         const FailedTry failed{.outcome = outcome,
                                .own_key = !backend.api_key.empty(),

@@ -68,7 +68,10 @@ class StreamOperation final
     }
 
     void finish(std::error_code error, Duration wait, Where where) {
-        if (open_) return this->complete(where, std::error_code{}, Stream<Owner>{std::move(open_)});
+        if (open_) {
+            open_->retries = this->exchange_.further_tries();
+            return this->complete(where, std::error_code{}, Stream<Owner>{std::move(open_)});
+        }
         this->complete(where, error, Stream<Owner>{wait});
     }
 
