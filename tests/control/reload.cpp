@@ -186,7 +186,8 @@ TEST_CASE("every option that is a setting is taken over or named, and none is fo
     });
     Running running{1};
     running.after.options = other;
-    // Two of the odd ones: these must be whole numbers of their own kind.
+    // The odd ones: each with a range of its own.
+    running.after.options.hash_bounded_load = 1.25;
     running.after.options.overprovisioning = 1.5;
     running.after.options.gateways = 2;
     running.after.options.failure_threshold = 4;
