@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,10 +58,16 @@ class TinyBackend {
             const int client = ::accept(listener_, nullptr, nullptr);
             if (client < 0) return;
             char request[4096];
-            if (::recv(client, request, sizeof request, 0) > 0)
+            if (has_something(client) && ::recv(client, request, sizeof request, 0) > 0)
                 static_cast<void>(::send(client, answer.data(), answer.size(), MSG_NOSIGNAL));
             ::close(client);
         }
+    }
+
+    /// Waits for the client's request, or for `stop`: a client may have connected and wait for it, too.
+    bool has_something(int client) const {
+        pollfd both[] = {{client, POLLIN, 0}, {listener_, 0, 0}};  // a hang-up is told unasked
+        return ::poll(both, 2, -1) > 0 && both[1].revents == 0;
     }
 
     int listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
