@@ -76,8 +76,13 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
       balancer_{settings, RelayTransport{make_transport(io, settings, many_threads_)}},
       health_{balancer_, io.get_executor()},
       load_{balancer_, io.get_executor()},
-      relay_context_{balancer_, router_, settings_, options.access_log ? options.log : nullptr,
-                     &continuations_},
+      block_size_{balancer_},
+      relay_context_{.balancer = balancer_,
+                     .router = router_,
+                     .settings = settings_,
+                     .block_size = block_size_,
+                     .access_log = options.access_log ? options.log : nullptr,
+                     .continuations = &continuations_},
       admin_{balancer_, health_, settings.admin_key},
       server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there

@@ -93,6 +93,7 @@ class Gateway {
     GatewayBalancer balancer_;
     fairlead::HealthChecker<GatewayBalancer> health_;  // after the balancer: it goes before it
     fairlead::LoadPoller<GatewayBalancer> load_;
+    BlockSize<GatewayBalancer> block_size_;
     Continuations continuations_{};
     RelayContext relay_context_;
     fairlead::AdminApi admin_;

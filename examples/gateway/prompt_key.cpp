@@ -122,15 +122,16 @@ bool has_prompt(std::string_view path) {
            path == "/v1/messages";
 }
 
-PromptKey read_prompt(std::string_view body, std::string_view model) {
-    constexpr std::size_t most = 4'096;      // 65,536 tokens: beyond that placements are made already
-    constexpr std::size_t least_bytes = 32;  // of a block in the body: 16 token ids, each a digit and a comma
+PromptKey read_prompt(std::string_view body, std::string_view model, std::uint32_t block_tokens) {
+    constexpr std::size_t most = 4'096;  // 65,536 tokens of 16: beyond that placements are made already
+    // Of a block in the body: token ids, each a digit and a comma.
+    const std::size_t least_bytes = std::size_t{2} * block_tokens;
     PromptKey key;
     SetUp set_up;
     if (!Json::sax_parse(body, &set_up)) return key;
     key.blocks.resize(std::min(body.size() / least_bytes + 1, most));
-    fairlead::PromptHasher hasher{key.blocks,
-                                  {.model = model, .cache_salt = set_up.salt, .tools = set_up.tools}};
+    fairlead::PromptHasher hasher{
+        key.blocks, {.model = model, .cache_salt = set_up.salt, .tools = set_up.tools}, block_tokens};
     if (!set_up.instructions.empty()) {
         hasher.message("system");
         hasher.text(set_up.instructions);

@@ -15,6 +15,7 @@
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 
+#include "gateway/affinity_key.hpp"
 #include "gateway/continuation.hpp"
 #include "gateway/done_marker.hpp"
 #include "gateway/errors.hpp"
@@ -26,9 +27,6 @@ namespace gateway {
 namespace {
 
 using http_server::Exchange;
-
-// As sticky clients of other routers send it.
-constexpr std::string_view session_header = "X-Session-ID";
 
 /// How a body of this type is read. Nothing under /v1/ takes web forms of the simple kind: that is what curl
 /// says of any text that it is given.
@@ -56,8 +54,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         }
         const auto settings = context_.settings.get();
         if (!read_model(*original, *settings)) return;
-        prepare(*original, *settings);
-        find_prompt(*original);
+        find_keys(*original, *settings);
         may_continue_ = settings->stream_continuation;
         request_.original = std::move(original);
         exchange_->attach(shared_from_this());
@@ -123,36 +120,19 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// What lies in the backends' caches matters to one strategy, and to one where there is no key; requests
     /// do not wait for it under another.
-    void find_prompt(const fairlead::HttpRequest& original) {
+    void find_keys(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
+        key_ = affinity_key(original.headers, user_, settings);
         if (request_.body != RelayRequest::Body::json || !has_prompt(original.target)) return;
         const auto strategy = context_.balancer.strategy_name();
-        const bool hashes = strategy == fairlead::ConsistentHash::name && key_.empty() && prefix_is_key_;
-        if (!hashes && strategy != fairlead::PrefixAffinity::name) return;
-        prompt_ =
-            read_prompt(original.body.view(), model_.empty() ? request_.model.value.value_or("") : model_);
-    }
-
-    void prepare(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
-        key_ = affinity_key(original.headers, settings);
-        prefix_is_key_ =
-            settings.hash_key == fairlead::HashKey::any || settings.hash_key == fairlead::HashKey::prefix;
-    }
-
-    /// What ties requests to one another, the plainest word first: the header that the operator chose, the
-    /// session, the body's `user`; or what the settings name alone.
-    std::string affinity_key(const fairlead::HttpHeaders& headers, const fairlead::Settings& settings) const {
-        using fairlead::HashKey;
-        const auto is_wanted = [&](HashKey key) {
-            return settings.hash_key == HashKey::any || settings.hash_key == key;
-        };
-        if (is_wanted(HashKey::header)) {
-            for (const std::string_view name : {std::string_view{settings.affinity_header}, session_header}) {
-                if (name.empty()) continue;
-                if (const auto value = headers.get(name); value && !value->empty())
-                    return std::string{*value};
-            }
-        }
-        return is_wanted(HashKey::user) ? user_ : std::string{};
+        const bool learns = strategy == fairlead::PrefixAffinity::name;
+        const bool hashes =
+            strategy == fairlead::ConsistentHash::name && key_.empty() && prompt_is_key(settings);
+        if (!learns && !hashes) return;
+        const auto block = context_.block_size.get(settings.options, began_);
+        prompt_ = read_prompt(original.body.view(),
+                              model_.empty() ? request_.model.value.value_or("") : model_, block);
+        // A conversation grows, and what it begins with does not: its blocks would move it, turn by turn.
+        if (hashes && prompt_.owner != 0) key_ = std::to_string(prompt_.owner);
     }
 
     void send() {
@@ -331,7 +311,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         auto rest = std::make_shared<fairlead::HttpRequest>(*going_->asked);
         rest->body = std::move(*body);
         if (request_.body == RelayRequest::Body::json) request_.model = find_model(rest->body.view()).field;
-        find_prompt(*rest);
+        find_keys(*rest, *context_.settings.get());
         request_.original = std::move(rest);
         stream_ = {};
         if (context_.continuations != nullptr)
@@ -392,8 +372,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     bool wants_done_ = false;  // an answer without the marker is broken
     bool tells_usage_ = false;
     bool left_ = false;
-    bool may_continue_ = false;   // as the settings say
-    bool prefix_is_key_ = false;  // the same
+    bool may_continue_ = false;  // as the settings say
     std::chrono::steady_clock::time_point began_{};
     std::unique_ptr<AccessEntry> entry_{};  // empty: nothing is logged
 };

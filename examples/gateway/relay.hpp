@@ -9,6 +9,7 @@
 #include <fairlead/strategies/any_strategy.hpp>
 #include <fairlead/transport/async.hpp>
 
+#include "gateway/block_size.hpp"
 #include "gateway/live_settings.hpp"
 #include "gateway/log.hpp"
 #include "gateway/model_router.hpp"
@@ -30,6 +31,7 @@ struct RelayContext {
     GatewayBalancer& balancer;
     const ModelRouter& router;
     const LiveSettings& settings;
+    BlockSize<GatewayBalancer>& block_size;
     Log* access_log = nullptr;               ///< null: finished requests are not logged
     Continuations* continuations = nullptr;  ///< counts; null: nobody wants them
 };

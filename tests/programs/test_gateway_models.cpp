@@ -204,6 +204,27 @@ TEST_CASE("what the settings name alone ties requests together: the prompt's beg
     }));
 }
 
+TEST_CASE("a conversation stays on its backend while it grows, and others do not follow its system prompt") {
+    HashedWorld world;
+    world.start();
+    std::string all;
+    for (int talk = 0; talk < 12; ++talk) {
+        nlohmann::json messages{{{"role", "system"}, {"content", std::string(5'000, 's')}},
+                                {{"role", "user"}, {"content", "talk " + std::to_string(talk)}}};
+        std::string first;
+        for (int turn = 0; turn < 4; ++turn) {
+            const nlohmann::json body{{"model", "m"}, {"max_tokens", 1}, {"messages", messages}};
+            const auto now = served_by(world, post(chat, body.dump()));
+            if (turn == 0) first = now;
+            CHECK(now == first);
+            messages.push_back({{"role", "assistant"}, {"content", std::string(200, 'a')}});
+            messages.push_back({{"role", "user"}, {"content", "and then?"}});
+        }
+        all += first;
+    }
+    CHECK(std::any_of(all.begin(), all.end(), [&](char c) { return c != all.front(); }));
+}
+
 TEST_CASE("a hot session is spread over its backends as the bound of the settings says") {
     HashedWorld world;
     world.settings.options.hash_bounded_load = GENERATE(0.0, 1.25);

@@ -111,7 +111,9 @@ TEST_CASE("a new affinity header ties the requests that carry it to one backend"
     const auto backends = [&] {
         std::vector<std::string> names;
         for (int i = 0; i < 20; ++i) {
-            const auto answer = world.ask(post(chat, hello, "X-Session: me\r\n"));
+            const auto body =
+                R"({"model":"m","messages":[{"role":"user","content":")" + std::to_string(i) + "\"}]}";
+            const auto answer = world.ask(post(chat, body, "X-Session: me\r\n"));
             const auto at = answer.find("X-Fairlead-Backend: ");
             names.push_back(answer.substr(at, answer.find("\r\n", at) - at));
         }

@@ -97,6 +97,30 @@ TEST_CASE("an answer's header tells the load, when it is asked for, and the clie
     CHECK(world.ask(own).find("endpoint-load-metrics: JSON {") != std::string::npos);
 }
 
+TEST_CASE("prompts are cut into blocks as the engines' caches cut them, unless the settings say how long") {
+    World world;
+    world.settings.strategy = "prefix_affinity";
+    world.settings.options.load_monitor = true;
+    world.settings.options.load_interval = 250ms;
+    const std::uint32_t set = GENERATE(16U, 32U);
+    world.settings.options.prefix_block_tokens = set;
+    auto longer = engine("long");
+    longer.speed.block_tokens = 128;
+    world.backend(longer);
+    auto shorter = engine("short");
+    shorter.speed.block_tokens = 64;
+    world.backend(shorter);
+    auto tiny = engine("proxied", false);
+    tiny.speed.block_tokens = 1;
+    world.backend(tiny);
+    world.start();
+    REQUIRE(world.eventually([&] {
+        return load_of(world, "long").block_tokens == 128U && load_of(world, "short").block_tokens == 64U;
+    }));
+    CHECK(test::status_of(world.ask(post(chat, hello))) == 200);
+    CHECK(world.gateway().balancer().options().prefix_block_tokens == (set == 16U ? 64U : 32U));
+}
+
 TEST_CASE("when a client leaves its engine is free again at once, and every account is 0") {
     World world;
     auto options = engine("endless");

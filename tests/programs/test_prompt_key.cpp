@@ -85,6 +85,19 @@ TEST_CASE("prompts may be text or token ids; equal lengths do not match") {
     CHECK(text.tokens == 50);
 }
 
+TEST_CASE("a prompt is cut into blocks as long as they are wanted, text and token ids") {
+    const auto body = chat_body(std::string(20'000, 'x'));
+    CHECK(read_prompt(body, "m", 16).blocks.size() == 312);
+    CHECK(read_prompt(body, "m", 64).blocks.size() == 78);
+    CHECK(read_prompt(body, "m", 512).blocks.size() == 9);
+    CHECK(read_prompt(body, "m", 65'536).blocks.empty());
+    CHECK(read_prompt(body, "m", 512).owner == read_prompt(body, "m").owner);
+    CHECK(read_prompt(body, "m", 512).tokens == read_prompt(body, "m").tokens);
+    std::string ids = "1";
+    for (int i = 0; i < 127; ++i) ids += ",1";
+    CHECK(read_prompt(R"({"prompt":[)" + ids + "]}", "m", 64).blocks.size() == 2);
+}
+
 TEST_CASE("what is no prompt is none, and a large one is bounded") {
     CHECK(read_prompt("[", "m").blocks.empty());
     CHECK(read_prompt("{}", "m").tokens == 0);

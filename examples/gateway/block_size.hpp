@@ -1,0 +1,62 @@
+// How many tokens a block of the engines' caches has, for the prompts that are cut into such blocks.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include <fairlead/model/options.hpp>
+
+namespace gateway {
+
+/// Brings the balancer's `prefix_block_tokens` to what the engines tell of their blocks
+/// (`LoadFigures::block_tokens`), where the settings leave it at its default and the engines are listened to.
+/// Of unlike engines the shortest counts, and never less than the default: shorter blocks cost, and tell no
+/// more.
+///
+/// Threads: any.
+template <class Balancer>
+class BlockSize {
+  public:
+    using Clock = std::chrono::steady_clock;
+    static constexpr std::uint32_t by_default = fairlead::Options{}.prefix_block_tokens;
+
+    explicit BlockSize(Balancer& balancer, Clock::duration between = std::chrono::seconds{5}) noexcept
+        : balancer_{balancer}, between_{between} {}
+
+    /// Tokens to a block. Looks at the backends once in `between`.
+    std::uint32_t get(const fairlead::Options& set, Clock::time_point now) {
+        if (set.load_monitor && set.prefix_block_tokens == by_default && is_due(now)) follow();
+        return balancer_.options().prefix_block_tokens;
+    }
+
+  private:
+    /// To one of the threads. Relaxed: the number stands for itself.
+    bool is_due(Clock::time_point now) noexcept {
+        const auto ticks = now.time_since_epoch().count();
+        auto due = due_.load(std::memory_order_relaxed);
+        return ticks >= due &&
+               due_.compare_exchange_strong(due, ticks + between_.count(), std::memory_order_relaxed);
+    }
+
+    void follow() {
+        std::optional<std::uint32_t> shortest;
+        for (const auto& backend : balancer_.snapshot()) {
+            if (const auto tokens = backend.load.block_tokens) {
+                shortest = std::min(shortest.value_or(longest), std::max(*tokens, by_default));
+            }
+        }
+        if (!shortest || *shortest == balancer_.options().prefix_block_tokens) return;
+        balancer_.update_options([&](auto& options) { options.prefix_block_tokens = *shortest; });
+    }
+
+    static constexpr std::uint32_t longest = 65'536;  // that the option allows
+
+    Balancer& balancer_;
+    const Clock::duration between_;
+    std::atomic<Clock::rep> due_{0};
+};
+
+}  // namespace gateway
