@@ -183,7 +183,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     void read_ready() {
         // The head waits for what has come of the body already, and no longer: they leave in one write.
-        const auto ready = stream_.take_ready();
+        auto ready = stream_.take_ready();
+        if (ready.complete && !going_) {
+            stream_.end_reached();
+            take_in(ready.data);
+            if (entry_) entry_->bytes += ready.data.size();
+            last_ = std::move(ready.data);
+            return ended_with(asio::error::eof);
+        }
         const bool went = ready.data.empty() || pass_on(ready.data);
         if (ready.complete) {
             stream_.end_reached();
@@ -231,6 +238,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// False when the client has to take it first: `on_written` tells.
     bool pass_on(std::string_view piece) {
+        take_in(piece);
+        if (going_) piece = going_->text.feed(piece);
+        if (entry_) entry_->bytes += piece.size();
+        return piece.empty() || exchange_->offer(piece);
+    }
+
+    /// What is to be learnt from a piece of the answer.
+    void take_in(std::string_view piece) {
         if (wants_done_) {
             done_.feed(piece);
             stream_.set_unterminated(!done_.seen());
@@ -245,9 +260,6 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             }
             if (entry_) entry_->usage = usage;
         }
-        if (going_) piece = going_->text.feed(piece);
-        if (entry_) entry_->bytes += piece.size();
-        return piece.empty() || exchange_->offer(piece);
     }
 
     void ended_with(std::error_code error) {
@@ -267,7 +279,12 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     void finish(bool complete) {
         const auto exchange = std::exchange(exchange_, nullptr);
-        complete ? exchange->finish() : exchange->abort();
+        if (complete) {
+            last_.empty() ? exchange->finish() : exchange->finish(std::move(last_));
+        } else {
+            if (!last_.empty()) exchange->offer(last_);
+            exchange->abort();
+        }
         ended(complete ? "complete" : "broken");
     }
 
@@ -366,6 +383,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     PromptKey prompt_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
+    std::string last_{};              // of the answer, where it came whole
     std::unique_ptr<Going> going_{};  // where the stream can be gone on with elsewhere
     DoneMarker done_{};
     UsageReader usage_{};

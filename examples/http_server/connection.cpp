@@ -10,6 +10,8 @@
 #include <asio/post.hpp>
 #include <asio/write.hpp>
 
+#include <fairlead/transport/detail/dispatch.hpp>
+
 #include "http_server/body_pool.hpp"
 
 namespace http_server {
@@ -339,6 +341,23 @@ void Connection::finish() {
     if (send_ready()) answered();
 }
 
+void Connection::finish(std::string last) {
+    if (state_ != State::answering) return;
+    responder_.reset();
+    body_ = std::move(last);
+    data_ = body_;
+    finishing_ = true;
+    if (writing_) return;  // the head is still on its way
+    if (!fairlead::detail::runs_here(get_executor()) ||
+        !server_->coalescing().pays(std::chrono::steady_clock::now())) {
+        if (send_ready()) answered();
+        return;
+    }
+    fairlead::detail::post_on(get_executor(), [self = shared_from_this()] {
+        if (self->state_ == State::answering && self->send_ready()) self->answered();
+    });
+}
+
 /// The whole answer is out. Not from within the handler's call: a client that asks ahead would make them
 /// nest.
 void Connection::answered() { serving_ ? tell_later({}, false, true) : next_request(); }
@@ -439,7 +458,7 @@ void Connection::on_sent(std::error_code error, bool piece, bool last) {
 
 void Connection::next_request() {
     responder_.reset();
-    body_.clear();
+    std::string{}.swap(body_);  // an idle connection keeps no answer
     if (!keep_alive_ || server_->stopping()) return linger();
     state_ = State::idle;
     bodiless_ = false;

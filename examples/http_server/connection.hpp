@@ -50,6 +50,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     void write(std::string_view data) override;
     bool offer(std::string_view data) override;
     void finish() override;
+    void finish(std::string last) override;
     void abort() override { shut(); }
     void reset() override;
     void send_raw(std::string bytes) override;

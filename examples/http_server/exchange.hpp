@@ -73,6 +73,10 @@ class Exchange {
     /// The answer is complete. An answer shorter or longer than its `length` breaks the connection.
     virtual void finish() = 0;
 
+    /// The last piece, which may be empty, and the end: in one write with the head, if that has not been
+    /// sent. Where the loop has one thread and is busy, together with other answers that end now.
+    virtual void finish(std::string last) = 0;
+
     /// Closes the connection without an end of the answer, so that the client sees that it is truncated.
     virtual void abort() = 0;
 

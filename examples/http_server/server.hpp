@@ -14,6 +14,8 @@
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <fairlead/transport/detail/coalescing.hpp>
+
 #include "http_server/exchange.hpp"
 
 namespace http_server {
@@ -82,6 +84,9 @@ class Server : public std::enable_shared_from_this<Server> {
     bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
     std::int64_t tick() const noexcept { return tick_.load(std::memory_order_relaxed); }  // of the coarseness
     void left(Connection* connection);
+    fairlead::detail::Coalescing& coalescing() noexcept {
+        return coalescing_;
+    }  // of answers, where the loop has one thread
 
   private:
     void accept();
@@ -100,6 +105,7 @@ class Server : public std::enable_shared_from_this<Server> {
     asio::ip::tcp::acceptor acceptor_;  // under the mutex, so that any thread can close it at once
     asio::steady_timer timer_;
     asio::steady_timer retry_;
+    fairlead::detail::Coalescing coalescing_{};
     std::string url_{};
     bool closed_ = false;  // on the executor
 

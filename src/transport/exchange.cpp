@@ -81,6 +81,9 @@ void Exchange::start() {
         if (send_) return send_.post(refused_, HttpResponse{});
         return open_.post(refused_, HttpResponse{}, HttpBody{});
     }
+    const bool waits = reused_ && transport_->options.one_thread && runs_here(strand_) &&
+                       transport_->coalescing.pays(started_);
+    if (waits) return post_on(strand_, [self = shared_from_this()] { self->begin(); });
     dispatch_on(strand_, [self = shared_from_this()] { self->begin(); });
 }
 

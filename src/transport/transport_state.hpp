@@ -15,6 +15,7 @@
 #include <asio/strand.hpp>
 
 #include <fairlead/model/time.hpp>
+#include <fairlead/transport/detail/coalescing.hpp>
 #include <fairlead/transport/http_transport.hpp>
 
 #include "connection.hpp"
@@ -71,6 +72,8 @@ class TransportState {
 
     const asio::any_io_executor executor;
     const HttpTransportOptions options;
+    Coalescing
+        coalescing{};  // of requests over connections that are open; on the loop's thread, where that is one
 
   private:
     void expire(Time now, std::vector<std::shared_ptr<Endpoint>>& found);

@@ -263,6 +263,37 @@ TEST_CASE("the affinity header's value keeps a user on one backend") {
     CHECK(std::any_of(all.begin(), all.end(), [&](char c) { return c != all.front(); }));
 }
 
+TEST_CASE("a busy loop writes answers together: each comes whole, in its turn, and leavers spoil nothing") {
+    constexpr int ahead = 20;
+    World world;
+    for (const auto* name : {"a", "b"}) world.backend(name);
+    world.start();
+    for (int round = 0; round < 3; ++round) {
+        std::vector<test::RawClient> clients;
+        for (int client = 0; client < 16; ++client) {
+            std::string requests;
+            for (int i = 0; i < ahead; ++i) {
+                requests +=
+                    post(chat, R"({"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens":)" +
+                                   std::to_string(i + 1) + "}");
+            }
+            clients.push_back(world.connect());
+            clients.back().send(requests);
+        }
+        for (std::size_t client = 0; client < clients.size(); ++client) {
+            if (client % 4 == 3) {
+                clients[client].close();
+                continue;
+            }
+            for (int i = 0; i < ahead; ++i) {
+                const auto answer = nlohmann::json::parse(body_of(clients[client].read_response()));
+                CHECK(answer["usage"]["completion_tokens"] == i + 1);
+            }
+        }
+        CHECK(world.eventually([&] { return world.in_flight() == 0; }));
+    }
+}
+
 TEST_CASE("a backend killed under load fails no request") {
     for (const unsigned threads : {1U, 2U}) {
         World world{threads};

@@ -9,6 +9,7 @@
 #include <asio/dispatch.hpp>
 #include <asio/execution/outstanding_work.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/prefer.hpp>
 
 namespace fairlead::detail {
@@ -29,6 +30,19 @@ bool runs_here([[maybe_unused]] const Executor& executor) noexcept {
     }
 #endif
     return false;
+}
+
+/// As `asio::post`, with less of it where the calling thread runs the loop.
+template <class Executor, class Action>
+void post_on(const Executor& executor, Action&& action) {
+#if !defined(ASIO_NO_TYPEID)
+    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
+        using Loop = asio::io_context::executor_type;
+        if (executor.target_type() == typeid(Loop))
+            return asio::post(*executor.template target<Loop>(), std::forward<Action>(action));
+    }
+#endif
+    asio::post(executor, std::forward<Action>(action));
 }
 
 /// As `asio::dispatch`. An executor whose type is erased takes an allocation and several moves for what is a
