@@ -67,10 +67,11 @@ programs_run=0
 cases_run=0
 
 # configuration NAME C++COMPILER CCOMPILER FLAGS SANITIZERS: builds and runs every test. Joins files, which halves what
-# they take; that of g++ compiles each public header by itself, too.
+# they take; that of g++ compiles each public header by itself, too, and that of clang the private ones as well.
 configuration() {
     local headers=OFF
     if [ "$1" = gcc ]; then headers=ON; fi
+    if [ "$1" = clang ]; then headers=ALL; fi
     local name=$1 build=build/tests-$1 log=build/tests-$1.log
     say "$name: $2 $4${5:+ -fsanitize=$5}"
     if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \

@@ -28,7 +28,7 @@ class BlockSize {
 
     /// Tokens to a block. Looks at the backends once in `between`.
     std::uint32_t get(const fairlead::Options& set, Clock::time_point now) {
-        if (set.load_monitor && set.prefix_block_tokens == by_default && is_due(now)) follow();
+        if (is_due(now)) follow(set);
         return balancer_.options().prefix_block_tokens;
     }
 
@@ -41,15 +41,21 @@ class BlockSize {
                due_.compare_exchange_strong(due, ticks + between_.count(), std::memory_order_relaxed);
     }
 
-    void follow() {
-        std::optional<std::uint32_t> shortest;
+    void follow(const fairlead::Options& set) {
+        const auto in_force = balancer_.options().prefix_block_tokens;
+        const bool learns = set.load_monitor && set.prefix_block_tokens == by_default;
+        const auto wanted = learns ? shortest().value_or(in_force) : set.prefix_block_tokens;
+        if (wanted == in_force) return;
+        balancer_.update_options([&](auto& options) { options.prefix_block_tokens = wanted; });
+    }
+
+    std::optional<std::uint32_t> shortest() const {
+        std::optional<std::uint32_t> least;
         for (const auto& backend : balancer_.snapshot()) {
-            if (const auto tokens = backend.load.block_tokens) {
-                shortest = std::min(shortest.value_or(longest), std::max(*tokens, by_default));
-            }
+            if (const auto tokens = backend.load.block_tokens)
+                least = std::min(least.value_or(longest), std::max(*tokens, by_default));
         }
-        if (!shortest || *shortest == balancer_.options().prefix_block_tokens) return;
-        balancer_.update_options([&](auto& options) { options.prefix_block_tokens = *shortest; });
+        return least;
     }
 
     static constexpr std::uint32_t longest = 65'536;  // that the option allows

@@ -14,6 +14,7 @@ constexpr std::size_t longest_event = std::size_t{1024} * 1024;     // as SseSpl
 constexpr std::size_t longest_text = std::size_t{8} * 1024 * 1024;  // two million tokens
 constexpr int deepest_object = 256;                                 // because `dump` recurses
 constexpr std::string_view done_data = "[DONE]";
+constexpr std::string_view done_event = "data: [DONE]\n\n";
 
 /// An object; empty for everything else, and for what nests too deeply.
 std::optional<OrderedJson> parse_object(std::string_view text) {
@@ -149,9 +150,14 @@ std::size_t Continuation::whole_events(std::string_view piece) noexcept {
 std::string_view Continuation::pass(std::string_view piece) {
     if (plain_) {
         events_.feed(piece, [this](fairlead::SseEvent&& event) {
-            const auto json = event.data == done_data ? std::nullopt : parse_object(event.data);
-            plain_ = plain_ && (event.data == done_data || (json && note(*json)));
+            if (event.data == done_data) {
+                done_ = true;
+                return;
+            }
+            const auto json = parse_object(event.data);
+            if (!json || !note(*json)) plain_ = false;
         });
+        if (events_.dropped() > 0) plain_ = false;
     }
     std::size_t whole = whole_events(piece);
     plain_ = plain_ && held_.size() + piece.size() - whole <= longest_event;
@@ -204,10 +210,12 @@ bool Continuation::note_choice(const Json& choice) {
     if (!text->is_null() && !text->is_string()) return false;
     if (!is_nothing(*text)) {
         ++events_with_text_;
-        text_ += text->get_ref<const std::string&>();
+        if (plain_) text_ += text->get_ref<const std::string&>();
     }
     finished_ = finished_ || !value_of(choice, "finish_reason").is_null();
-    return text_.size() <= longest_text;
+    if (text_.size() > longest_text) plain_ = false;
+    if (!plain_) std::string{}.swap(text_);  // nobody is asked for the rest
+    return true;
 }
 
 /// What follows is written anew, as a part of the first answer.
@@ -220,7 +228,10 @@ std::string_view Continuation::join(std::string_view piece) {
 }
 
 void Continuation::append_joined(std::string_view data) {
-    if (data == done_data) return append(data);
+    if (data == done_data) {
+        done_ = true;
+        return append(data);
+    }
     auto event = parse_object(data);
     const bool had_role = role_given_;
     if (!event || !note(*event)) {
@@ -265,8 +276,13 @@ void Continuation::join_usage(Json& usage) const {
     usage["total_tokens"] = asked + completion + tokens_before_;
 }
 
+std::string_view Continuation::rest() const noexcept {
+    if (!joining_) return held_;
+    return done_ ? std::string_view{} : done_event;
+}
+
 std::string_view Continuation::ending() const noexcept {
-    return plain_ && finished_ && (usage_given_ || !wants_usage_) ? "data: [DONE]\n\n" : "";
+    return plain_ && finished_ && !done_ && (usage_given_ || !wants_usage_) ? done_event : std::string_view{};
 }
 
 std::optional<std::string> Continuation::next_body(std::string_view body) {

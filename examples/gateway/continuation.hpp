@@ -42,15 +42,19 @@ class Continuation {
     /// Takes some of the answer and returns what is to be passed on, which lives until the next call.
     std::string_view feed(std::string_view piece);
 
-    /// What an answer that has come to its proper end has behind its last whole event.
-    std::string_view rest() const noexcept { return held_; }
+    /// What an answer that has come to its proper end has behind its last whole event; of one that was
+    /// joined, the end marker if it stood there.
+    std::string_view rest() const noexcept;
 
     /// The answer broke off after all of its text: what ends the stream properly. Empty when there is more to
     /// be asked for.
     std::string_view ending() const noexcept;
 
     /// Whether `next_body` may have one to ask with.
-    bool can_go_on() const noexcept { return plain_ && !finished_; }
+    bool can_go_on() const noexcept { return plain_ && !finished_ && !done_; }
+
+    /// Whether the end marker has been passed on: nothing may follow it.
+    bool is_done() const noexcept { return done_; }
 
     /// The answer broke off: the body that asks for the rest, made of the client's; what is fed from now on
     /// is the answer to it. Empty when the rest cannot be asked for.
@@ -91,6 +95,7 @@ class Continuation {
     bool role_given_ = false;
     bool usage_given_ = false;
     bool finished_ = false;  // the text has come to its end
+    bool done_ = false;      // and the stream
     bool plain_ = true;      // nothing has come that cannot be continued
     bool joining_ = false;   // an answer before this one was begun
     bool line_empty_ = true;

@@ -61,7 +61,10 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         send();
     }
 
-    void on_written() override { read(); }
+    void on_written() override {
+        if (std::exchange(end_waits_, false)) return ended_with(asio::error::eof);
+        read();
+    }
 
     void on_left() override {
         left_ = true;
@@ -128,7 +131,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         const bool hashes =
             strategy == fairlead::ConsistentHash::name && key_.empty() && prompt_is_key(settings);
         if (!learns && !hashes) return;
-        const auto block = context_.block_size.get(settings.options, began_);
+        // Keys stand on the settings alone: other gateways make the same of them.
+        const auto block =
+            learns ? context_.block_size.get(settings.options, began_) : settings.options.prefix_block_tokens;
         prompt_ = read_prompt(original.body.view(),
                               model_.empty() ? request_.model.value.value_or("") : model_, block);
         // A conversation grows, and what it begins with does not: its blocks would move it, turn by turn.
@@ -185,8 +190,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         // The head waits for what has come of the body already, and no longer: they leave in one write.
         auto ready = stream_.take_ready();
         if (ready.complete && !going_) {
+            take_in(ready.data);  // before the end is reported
             stream_.end_reached();
-            take_in(ready.data);
             if (entry_) entry_->bytes += ready.data.size();
             last_ = std::move(ready.data);
             return ended_with(asio::error::eof);
@@ -194,9 +199,11 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         const bool went = ready.data.empty() || pass_on(ready.data);
         if (ready.complete) {
             stream_.end_reached();
-            return ended_with(asio::error::eof);
+            end_waits_ = !went;  // for the client
+            if (went) ended_with(asio::error::eof);
+            return;
         }
-        if (ready.data.empty()) exchange_->flush();
+        exchange_->flush();
         if (went) read();
     }
 
@@ -231,7 +238,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     };
 
     void on_read(std::error_code error, std::string_view piece) {
-        if (left_) return;
+        if (left_ || !exchange_) return;
         if (error) return ended_with(error);
         if (pass_on(piece)) read();
     }
@@ -264,7 +271,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     void ended_with(std::error_code error) {
         bool complete = error == asio::error::eof && (!wants_done_ || done_.seen());
-        if (going_ && complete) {
+        // Behind the marker nothing is missed, however the connection ended.
+        if (going_ && (complete || going_->text.is_done())) {
             if (const auto rest = going_->text.rest(); !rest.empty()) exchange_->offer(rest);
             complete = !going_->text.is_torn();
         } else if (going_) {
@@ -320,9 +328,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
                                                        : RelayTransport::outcome(error, stream_.head());
         if (!fairlead::retries(outcome, context_.balancer.options().retry_on, false)) return false;
         if (going_->retries >= context_.balancer.max_retries() || !going_->text.can_go_on()) return false;
-        if (!context_.balancer.take_retry(going_->backend, "stream broken")) return false;
         auto body = going_->text.next_body(going_->asked->body.view());
-        if (!body) return false;
+        if (!body || !context_.balancer.take_retry(going_->backend, "stream broken")) return false;
         ++going_->retries;
         going_->broken.push_back(going_->backend);
         auto rest = std::make_shared<fairlead::HttpRequest>(*going_->asked);
@@ -343,8 +350,11 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         stream_ = std::move(stream);
         const auto& head = stream_.head();
         const auto& original = *request_.original;
-        if (head.status != 200 || !ends_with_done(original.method, original.target, head))
+        if (head.status != 200) {
+            stream_.end_reached();  // what it refuses with counts, and nobody reads its words
             return finish(false);
+        }
+        if (!ends_with_done(original.method, original.target, head)) return finish(false);
         if (context_.continuations != nullptr)
             context_.continuations->succeeded.fetch_add(1, std::memory_order_relaxed);
         going_->backend = stream_.backend().name;
@@ -389,6 +399,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     UsageReader usage_{};
     bool wants_done_ = false;  // an answer without the marker is broken
     bool tells_usage_ = false;
+    bool end_waits_ = false;  // the answer's end is here; its client has to take a piece first
     bool left_ = false;
     bool may_continue_ = false;  // as the settings say
     std::chrono::steady_clock::time_point began_{};

@@ -37,7 +37,7 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
     : transport_{std::move(transport)},
       started_{now()},
       endpoint_{transport_->endpoint(backend.url, started_)},
-      connection_{endpoint_ ? endpoint_->take(started_) : nullptr},
+      connection_{endpoint_ && !transport_->options.one_thread ? endpoint_->take(started_) : nullptr},
       strand_{connection_ ? connection_->strand : transport_->make_strand()},
       timer_{strand_},
       connect_timeout_{backend.connect_timeout},
@@ -81,10 +81,10 @@ void Exchange::start() {
         if (send_) return send_.post(refused_, HttpResponse{});
         return open_.post(refused_, HttpResponse{}, HttpBody{});
     }
-    const bool waits = reused_ && transport_->options.one_thread && runs_here(strand_) &&
-                       transport_->coalescing.pays(started_);
-    if (waits) return post_on(strand_, [self = shared_from_this()] { self->begin(); });
-    dispatch_on(strand_, [self = shared_from_this()] { self->begin(); });
+    const bool waits =
+        transport_->options.one_thread && runs_here(strand_) && transport_->coalescing.pays(started_);
+    if (waits) return post_on(strand_, [self = shared_from_this()] { self->begin_first(); });
+    dispatch_on(strand_, [self = shared_from_this()] { self->begin_first(); });
 }
 
 void Exchange::cancel() {
@@ -97,8 +97,17 @@ void Exchange::cancel() {
 
 // --- connecting ---
 
-void Exchange::begin() {
+void Exchange::begin_first() {
     if (phase_ == Phase::done) return;
+    // Here, and not before the wait: what was seen of a connection then may have changed.
+    if (transport_->options.one_thread) {
+        connection_ = endpoint_->take(started_);
+        reused_ = connection_ != nullptr;
+    }
+    begin();
+}
+
+void Exchange::begin() {
     if (reused_) return write();
     phase_ = Phase::connecting;
     asio::ssl::context* tls = nullptr;

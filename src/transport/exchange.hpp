@@ -45,6 +45,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     using Endpoints = asio::ip::tcp::resolver::results_type;
 
     // connecting
+    void begin_first();
     void begin();
     void resolve();
     void connect(const Endpoints& endpoints);

@@ -72,8 +72,7 @@ class TransportState {
 
     const asio::any_io_executor executor;
     const HttpTransportOptions options;
-    Coalescing
-        coalescing{};  // of requests over connections that are open; on the loop's thread, where that is one
+    Coalescing coalescing{};  // of requests, on the loop's thread, where that is one
 
   private:
     void expire(Time now, std::vector<std::shared_ptr<Endpoint>>& found);

@@ -80,6 +80,27 @@ TEST_CASE("a name added again after its removal is a new backend with counters a
     CHECK(figures(balancer, "b0").consecutive_failures == 0);
 }
 
+TEST_CASE("what a change did before it threw stands, and is told") {
+    Balancer<> balancer{fleet(2)};
+    std::vector<std::string> events;
+    balancer.on_event([&](const Event& event) { events.emplace_back(to_string(event.kind)); });
+    auto config = fleet(1).front();
+    config.weight = 7;
+    const auto change = [&](FleetChange& changes) {
+        CHECK_FALSE(changes.update(config));
+        CHECK_FALSE(changes.disable("b1"));
+        throw std::runtime_error{"the host's own"};
+    };
+    CHECK_THROWS_AS(balancer.change(change), std::runtime_error);
+    CHECK(events == std::vector<std::string>{"backend_updated", "state_changed"});
+    for (int i = 0; i < 4; ++i) {
+        const Lease lease = balancer.select();
+        REQUIRE(lease);
+        CHECK(lease->name == "b0");
+        CHECK(lease->weight == 7);
+    }
+}
+
 TEST_CASE("a change of weight or limit keeps the counters and the findings") {
     Balancer<> balancer{fleet(1)};
     for (int i = 0; i < 5; ++i) one(balancer);

@@ -62,6 +62,28 @@ std::string event(const json& delta, const json& more = json::object()) {
 
 }  // namespace
 
+TEST_CASE("what follows the end marker, or misses an event, is not gone on with") {
+    const auto done = std::string{"data: [DONE]\n\n"};
+    auto ended = made(chat_path, chat_request());
+    CHECK(feed(ended, event({{"content", "a"}}) + done) == event({{"content", "a"}}) + done);
+    CHECK(ended.is_done());
+    CHECK_FALSE(ended.can_go_on());
+    CHECK(ended.ending().empty());
+
+    auto holed = made(chat_path, chat_request());
+    const auto large = event({{"content", std::string(1'100'000, 'x')}});
+    CHECK(feed(holed, large, large.size()) == large);
+    CHECK_FALSE(holed.can_go_on());
+
+    auto joined = made(chat_path, chat_request());
+    feed(joined, event({{"content", "a"}}));
+    REQUIRE(joined.next_body(chat_request().dump()));
+    feed(joined, "data: [DONE]\n");
+    CHECK(joined.rest() == done);  // where its end was a proper one
+    feed(joined, "\n");
+    CHECK(joined.rest().empty());
+}
+
 TEST_CASE("a stream that breaks at any byte goes on at another engine as one") {
     const bool is_chat = GENERATE(true, false);
     const bool usage = GENERATE(false, true);

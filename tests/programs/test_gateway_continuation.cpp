@@ -198,6 +198,87 @@ TEST_CASE(
         CHECK(each.failed == (each.config.name == "first" ? 1 : 0));
 }
 
+TEST_CASE("behind the end marker nothing is asked for and nothing follows, however the connection ends") {
+    const bool finishes = GENERATE(true, false);
+    test::RawPeer first{[finishes](test::RawPeer::Connection& c) {
+        c.read_request();
+        const std::string finish = R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})";
+        const auto end = (finishes ? finish + "\n\n" : "") + "data: [DONE]\n\n";
+        const auto text = first_event("The ") + end;
+        c.send(head_of_stream("Content-Encoding: identity\r\nTransfer-Encoding: chunked\r\n"));
+        char size[20];
+        std::snprintf(size, sizeof size, "%zx\r\n", text.size());
+        c.send(size + text + "\r\n");  // and no last chunk
+    }};
+    World world;
+    world.settings.stream_continuation = true;
+    world.backend_at("first", first.url());
+    world.backend("second");
+    world.settings.backends.back().priority = 1;
+    world.start();
+    const auto got = world.ask(post(chat, forty_tokens().dump()));
+    CHECK(ended_well(got));
+    const auto stream = read_chat_stream(body_of(got));
+    CHECK(stream.text == "The ");
+    CHECK(stream.done == 1);
+    CHECK(metric(world, "fairlead_stream_continuations_total") == 0);
+    CHECK(world.gateway().balancer().snapshot().front().failed == 1);
+}
+
+TEST_CASE("a rest that ends with a marker without a blank line ends as the client knows it") {
+    test::RawPeer first{[](test::RawPeer::Connection& c) {
+        c.read_request();
+        c.send(head_of_stream() + first_event("The "));
+    }};
+    test::RawPeer second{[](test::RawPeer::Connection& c) {
+        c.read_request();
+        const auto text = first_event("quick ") + "data: [DONE]\n";
+        c.send(head_of_stream("Content-Length: " + std::to_string(text.size()) + "\r\n") + text);
+    }};
+    World world;
+    world.settings.stream_continuation = true;
+    world.backend_at("first", first.url());
+    world.backend_at("second", second.url()).priority = 1;
+    world.start();
+    const auto got = world.ask(post(chat, forty_tokens().dump()));
+    CHECK(ended_well(got));
+    const auto stream = read_chat_stream(body_of(got));
+    CHECK(stream.text == "The quick ");
+    CHECK(stream.done == 1);
+}
+
+TEST_CASE("a refusal of the rest counts against the backend that refused") {
+    test::RawPeer first{[](test::RawPeer::Connection& c) {
+        c.read_request();
+        c.send(head_of_stream() + first_event("The "));
+    }};
+    test::Recorder second{"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}"};
+    World world;
+    world.settings.stream_continuation = true;
+    world.settings.options.max_retries = 1;
+    world.backend_at("first", first.url());
+    world.backend_at("second", second.url()).priority = 1;
+    world.start();
+    CHECK_FALSE(ended_well(world.connect().send(post(chat, forty_tokens().dump())).read_all()));
+    REQUIRE(world.eventually([&] { return world.in_flight() == 0; }));
+    for (const auto& each : world.gateway().balancer().snapshot()) CHECK(each.failed == 1);
+}
+
+TEST_CASE("the head of a stream does not wait for its first whole event") {
+    test::RawPeer engine{[](test::RawPeer::Connection& c) {
+        c.read_request();
+        c.send(head_of_stream() + ": working\n");
+        c.wait_for_close();
+    }};
+    World world;
+    world.settings.stream_continuation = true;
+    world.backend_at("engine", engine.url());
+    world.start();
+    auto client = world.connect();
+    CHECK(test::status_of(client.send(post(chat, forty_tokens().dump())).read_until("\r\n\r\n")) == 200);
+    client.close();
+}
+
 TEST_CASE("another engine that has no stream to give leaves the client with a broken one") {
     test::RawPeer first{[](test::RawPeer::Connection& c) {
         c.read_request();

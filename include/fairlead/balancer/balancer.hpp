@@ -49,12 +49,11 @@ struct AsyncCalls;  // defined in <fairlead/transport/async.hpp>: include it to 
 ///
 /// Threads: every member may be called from any thread. `select`, `first_byte` and `report` take no lock and
 /// allocate nothing in the steady state; the exceptions: a thread's first call, its first after a change of
-/// the fleet, a subset's first use (these hold a lock for pointer swaps only), a choice of which every
-/// candidate is being changed at that moment (it waits for that change), and a report that changes a
-/// backend's state or ends a drain.
-/// Errors: the constructor throws `std::invalid_argument` on a bad backend or option. Nothing else throws but
-/// `std::bad_alloc`; `send` as it says.
-/// A balancer outlives its leases, as a mutex its locks. It cannot be moved.
+/// the fleet, a subset's first use (these hold a lock for pointer swaps only), a choice that finds no place
+/// while one of its candidates is being changed (it waits for that change's snapshot), and a report that
+/// changes a backend's state or ends a drain. Errors: the constructor throws `std::invalid_argument` on a bad
+/// backend or option. Nothing else throws but `std::bad_alloc`; `send` as it says. A balancer outlives its
+/// leases, as a mutex its locks. It cannot be moved.
 template <Strategy S = RoundRobin, class Transport = NoTransport,
           ClockSource Clock = std::chrono::steady_clock>
 class Balancer {

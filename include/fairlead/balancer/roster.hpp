@@ -56,7 +56,8 @@ class Roster {
     std::error_code add(BackendConfig config, Time now, bool first) {
         if (const auto error = validate(config)) return error;
         if (registry_.find(config.name)) return Errc::duplicate_name;
-        if (registry_.size() >= max_backends) return Errc::too_many_backends;
+        // Those that left keep their number until their last request has ended.
+        if (!registry_.has_number_below(max_backends)) return Errc::too_many_backends;
         auto backend = std::make_shared<LiveBackend>();
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
         backend->pace.join(*backend, registry_.pool_of(backend->config->model_name));
@@ -67,8 +68,8 @@ class Roster {
         backend->failure_watch.reset(*backend, now);
         if (!first) begin_warming(*backend, now);
         registry_.insert(backend);
-        event({.kind = Event::Kind::backend_added, .backend = backend->config->name}, now);
         changed_ = true;
+        event({.kind = Event::Kind::backend_added, .backend = backend->config->name}, now);
         return {};
     }
 
@@ -83,8 +84,10 @@ class Roster {
         const bool another_server = old.url != config.url || old.api_key != config.api_key;
         const bool another_model = old.model_name != config.model_name;
         auto pool = another_model ? registry_.pool_of(config.model_name) : nullptr;
+        auto made = std::make_shared<const BackendConfig>(std::move(config));
         if (const auto error = change_generation(*backend)) return error;
-        backend->config = std::make_shared<const BackendConfig>(std::move(config));
+        changed_ = true;  // first: what fails from here on must not leave the old picture in force
+        backend->config = std::move(made);
         if (another_model) {
             backend->pace.join(*backend, std::move(pool));
         } else if (another_server) {
@@ -99,7 +102,6 @@ class Roster {
         }
         event({.kind = Event::Kind::backend_updated, .backend = backend->config->name}, now);
         show(*backend, now);
-        changed_ = true;
         return {};
     }
 
@@ -236,7 +238,8 @@ class Roster {
         while (present < wanted &&
                !backend.rest_until.compare_exchange_weak(present, wanted, std::memory_order_relaxed)) {
         }
-        const auto before = backend.word.fetch_or(word::resting, std::memory_order_relaxed);
+        // Release: `end_rest`, which takes the bit away, sees until when.
+        const auto before = backend.word.fetch_or(word::resting, std::memory_order_release);
         due_.lower(until);
         return (before & word::resting) == 0;
     }
@@ -310,9 +313,9 @@ class Roster {
   private:
     void set_duty(LiveBackend& backend, Duty duty, Time now) {
         if (backend.duty == duty) return;
+        changed_ = true;
         backend.duty = duty;
         backend.announced_drain = false;
-        end_drains(backend, Errc::cancelled);
         // Closing is a bit in the word, so that a snapshot that somebody still reads cannot hand it out.
         if (duty == Duty::serving) {
             backend.word.fetch_and(~word::closed, std::memory_order_relaxed);
@@ -320,9 +323,9 @@ class Roster {
         } else {
             backend.word.fetch_or(word::closed, std::memory_order_seq_cst);
         }
+        end_drains(backend, Errc::cancelled);
         show(backend, now);
         if (duty == Duty::draining) announce_drain(backend, now);
-        changed_ = true;
     }
 
     void announce_drain(LiveBackend& backend, Time now) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 
@@ -67,14 +68,16 @@ class CounterLine {
         return offset_.load(std::memory_order_relaxed) + scaled(ticks, rate());
     }
 
-    /// The clock showed `now` before the counter stood at `ticks`, `just` before or longer ago: lifts the
-    /// line to there. Returns the time at `ticks`.
-    std::int64_t lift(std::uint64_t ticks, std::int64_t now, bool just) noexcept {
+    /// The clock showed `now` before the counter stood at `ticks`: lifts the line to there. `is_just()` tells
+    /// whether that is a moment ago, also when the caller has slept since. Returns the time at `ticks`.
+    template <std::predicate Just>
+    std::int64_t lift(std::uint64_t ticks, std::int64_t now, Just is_just) noexcept {
         const std::int64_t passed = scaled(ticks, rate());
         const std::int64_t wanted = now - passed;
         std::int64_t offset = offset_.load(std::memory_order_relaxed);
         // Down only when the counter itself was set (a suspended machine, one that moved to another host).
-        while (wanted > offset || (just && offset - wanted > jump)) {
+        // Asked after the offset was read: whoever sleeps in between finds that others have lifted it.
+        while (wanted > offset || (offset - wanted > jump && is_just())) {
             if (offset_.compare_exchange_weak(offset, wanted, std::memory_order_relaxed))
                 return wanted + passed;
         }
@@ -177,7 +180,8 @@ class TscClock {
         // One that was interrupted is good for this reading alone.
         const bool just = found.took() <= ticks / 4;
         looked_at = just ? found.after : found.after - ticks;
-        return Time{Duration{shared.line.lift(found.after, found.time.time_since_epoch().count(), just)}};
+        const auto is_just = [&] { return just && counter() - found.after < ticks; };
+        return Time{Duration{shared.line.lift(found.after, found.time.time_since_epoch().count(), is_just)}};
     }
 
     /// Two looks 0.2 ms apart, which an interrupt between counter and clock may spoil by 1 % at most.
@@ -206,7 +210,7 @@ class TscClock {
         if (__get_cpuid(0x8000'0007, &a, &b, &c, &d) == 0 || (d >> 8 & 1U) == 0) return false;
         // The kernel compares the processors' counters with each other and with other clocks, all the time.
         std::FILE* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
-        if (file == nullptr) return true;
+        if (file == nullptr) return false;  // nobody says so
         char name[16] = {};
         const bool read = std::fgets(name, sizeof name, file) != nullptr;
         std::fclose(file);

@@ -17,7 +17,7 @@ namespace fairlead {
 /// What a message may measure at most. The defaults are what common servers take.
 struct HttpLimits {
     std::size_t max_head_bytes = std::size_t{64} * 1024;  ///< start line and headers, also of each trailer
-    std::size_t max_headers = 200;                        ///< header fields, also of each trailer
+    std::size_t max_headers = 200;                        ///< header fields; trailers are thrown away
     std::uint64_t max_body_bytes = std::numeric_limits<std::uint64_t>::max();
 };
 

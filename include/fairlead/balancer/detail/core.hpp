@@ -5,13 +5,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -95,26 +98,32 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
     // --- the fleet ---------------------------------------------------------------------------------------
 
     /// Runs `change(roster, now)` under the writers' mutex, publishes one snapshot if anything changed, tells
-    /// the host. Throws what `change` throws, and std::bad_alloc.
+    /// the host. Throws what `change` throws, when what it did before that is published; and std::bad_alloc.
     template <class Change>
     auto write(Change&& change) {
         const Time now = clock_.now();
         std::vector<Event> events;
         std::vector<std::function<void()>> calls;
         bool drawn = false;
-        auto result = [&] {
+        std::optional<std::invoke_result_t<Change&, Roster&, Time>> result;
+        std::exception_ptr failure;
+        {
             const std::lock_guard lock{roster_.mutex()};
-            auto value = change(roster_, now);
+            try {
+                result.emplace(change(roster_, now));
+            } catch (...) {
+                failure = std::current_exception();
+            }
             drawn = roster_.changed();
             if (drawn) publish(now);
             events = roster_.take_events();
             calls = roster_.take_calls();
-            return value;
-        }();
+        }
         if (drawn) place_freed();  // whoever waits or was told "full" looks at the new picture
         announcer_.tell(events);
         for (const auto& call : calls) call();
-        return result;
+        if (failure) std::rethrow_exception(failure);
+        return std::move(*result);
     }
 
     /// As `write`, for the path of a request: whatever cannot be had for want of memory is left for the next

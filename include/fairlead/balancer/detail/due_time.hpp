@@ -27,7 +27,9 @@ class DueTime {
 
     void lower(Time due) noexcept {
         const auto wanted = due.time_since_epoch().count();
-        auto present = at_.load(std::memory_order_relaxed);
+        // A read-modify-write even where nothing is to be lowered: so that it comes before `clear`, whose
+        // look then sees what falls due, or after it, and sees the mark raised.
+        auto present = at_.fetch_add(0, std::memory_order_acq_rel);
         while (present > wanted && !at_.compare_exchange_weak(present, wanted, std::memory_order_acq_rel,
                                                               std::memory_order_relaxed)) {
         }

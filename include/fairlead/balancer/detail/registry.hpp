@@ -34,6 +34,9 @@ class Registry {
     }
 
     std::size_t size() const noexcept { return by_name_.size(); }
+    bool has_number_below(std::size_t end) const noexcept {
+        return !free_ids_.empty() || by_id_.size() < end;
+    }
 
     /// `visit(backend)` for each that is in, in no order.
     template <class Visit>

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -53,24 +54,13 @@ class AffinityState {
     bool was_told() const noexcept { return was_told_.load(std::memory_order_relaxed); }
 
     /// `candidate` takes part with `blocks`, unless it is configured or was told otherwise. `members` share
-    /// `memory`. 0: as the options say. Throws std::bad_alloc.
+    /// `memory`. 0: as the options say. Where memory is not to be had nothing is believed: backends are then
+    /// chosen by their load alone.
     void joined(const Candidate& candidate, std::size_t members, std::size_t blocks, std::size_t memory) {
-        if (blocks == 0) blocks = cache_blocks_.load(std::memory_order_relaxed);
-        if (!owned_) {
-            if (memory == 0) memory = memory_.load(std::memory_order_relaxed);
-            owned_ = std::make_unique<BlockCache>(memory);
-            cache_.store(owned_.get(), std::memory_order_release);  // pairs with `cache`
+        try {
+            hold(candidate, members, blocks, memory);
+        } catch (const std::bad_alloc&) {
         }
-        Known& known = known_of(candidate.id());
-        known.configured = candidate.cache_blocks();
-        if (known.configured != 0) {
-            blocks = known.configured;
-        } else if (known.told != 0) {
-            blocks = known.told;
-        }
-        // A fifth is kept for those that come later.
-        const std::size_t share = owned_->most_blocks() * 4 / 5 / std::max<std::size_t>(members, 1);
-        owned_->hold(candidate.id(), blocks, std::max<std::size_t>(share, 1));
     }
 
     /// Blocks of `block_tokens`, where the engine says how many it has and how long they are.
@@ -111,6 +101,25 @@ class AffinityState {
     }
 
   private:
+    void hold(const Candidate& candidate, std::size_t members, std::size_t blocks, std::size_t memory) {
+        if (blocks == 0) blocks = cache_blocks_.load(std::memory_order_relaxed);
+        if (!owned_) {
+            if (memory == 0) memory = memory_.load(std::memory_order_relaxed);
+            owned_ = std::make_unique<BlockCache>(memory);
+            cache_.store(owned_.get(), std::memory_order_release);  // pairs with `cache`
+        }
+        Known& known = known_of(candidate.id());
+        known.configured = candidate.cache_blocks();
+        if (known.configured != 0) {
+            blocks = known.configured;
+        } else if (known.told != 0) {
+            blocks = known.told;
+        }
+        // A fifth is kept for those that come later.
+        const std::size_t share = owned_->most_blocks() * 4 / 5 / std::max<std::size_t>(members, 1);
+        owned_->hold(candidate.id(), blocks, std::max<std::size_t>(share, 1));
+    }
+
     /// Blocks of a backend's cache; 0: not said.
     struct Known {
         std::size_t configured = 0;

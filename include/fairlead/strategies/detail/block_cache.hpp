@@ -53,7 +53,6 @@ class BlockCache {
     void hold(BackendId id, std::size_t blocks, std::size_t most) {
         Column& column = make_column(id);
         if (column.wanted == blocks) return;
-        column.wanted = blocks;
         BlockRing* ring = column.ring.load(std::memory_order_relaxed);
         const std::size_t has = ring == nullptr ? 0 : ring->size;
         if (blocks > has) {
@@ -63,6 +62,7 @@ class BlockCache {
                 std::min({wanted, most_blocks_ - std::min(most_blocks_, blocks_), std::size_t{1} << 30});
             if (size > has) ring = grow(column, size);
         }
+        column.wanted = blocks;
         if (ring == nullptr) return;
         const auto limit = static_cast<std::uint32_t>(std::min<std::size_t>(blocks, ring->size));
         if (limit < ring->limit.exchange(limit, std::memory_order_relaxed)) drop(*ring, limit, id, patience);

@@ -122,6 +122,7 @@ class BlockIndex {
                 if ((set & bit) != 0) return Added::was_there;
                 if (!claim(*place.line, claims)) return Added::not_now;
                 if (!place.line->holds(place.at, tag_of(key), 0)) return Added::not_now;  // it just went
+                if ((place.holders() & bit) != 0) return Added::was_there;  // another was a moment faster
                 relaxed::store(place.line->holders[place.at], place.holders() | bit);
                 return Added::is_new;
             }
@@ -138,7 +139,10 @@ class BlockIndex {
             if (!line.holds(place.at, tag_of(key), bit)) return true;
             const std::uint64_t left = place.holders() & ~bit;
             relaxed::store(line.holders[place.at], left);
-            if (left == 0 && &line != all_ + home(key)) count_passed(key, line, ~0U);
+            if (left == 0) {
+                for (std::uint32_t n = 0; n < most_probes && all_ + nth(key, n) != &line; ++n)
+                    count_down(all_[nth(key, n)], 1);
+            }
             return true;
         }
 
@@ -189,7 +193,7 @@ class BlockIndex {
             }
             if (gone == 0) return true;
             for (std::uint32_t n = 0; n < row_probes && &all_[nth(row.home, n)] != &line; ++n)
-                count(all_[nth(row.home, n)], 0U - gone);
+                count_down(all_[nth(row.home, n)], gone);
             return true;
         }
 
@@ -232,7 +236,7 @@ class BlockIndex {
                 BlockLine& line = all_[nth(key, n)];
                 if (relaxed::load(line.holders[place_of(key)]) != 0) continue;
                 if (!put(line, key, bit, claims)) return Added::not_now;
-                count_passed(key, line, 1);
+                for (std::uint32_t before = 0; before < n; ++before) count(all_[nth(key, before)], 1);
                 return Added::is_new;
             }
             return Added::not_now;
@@ -273,14 +277,21 @@ class BlockIndex {
             return true;
         }
 
-        /// Lines on the way from home to where it stands count how many had to pass them.
-        void count_passed(BlockKey key, const BlockLine& end, std::uint32_t change) const noexcept {
-            for (std::uint32_t n = 0; n < most_probes && all_ + nth(key, n) != &end; ++n)
-                count(all_[nth(key, n)], change);
+        /// Lines on the way from home to where it stands count how many had to pass them. Others count there
+        /// at the same time: no line is claimed for it.
+        static void count(BlockLine& line, std::uint32_t more) noexcept {
+            std::atomic_ref<std::uint32_t>{line.passed}.fetch_add(more, std::memory_order_relaxed);
         }
-        /// Others count there at the same time: no line is claimed for it.
-        static void count(BlockLine& line, std::uint32_t change) noexcept {
-            std::atomic_ref<std::uint32_t>{line.passed}.fetch_add(change, std::memory_order_relaxed);
+        /// Not below 0, and not once another number of lines is in use: `reset` sets the counts to 0 while
+        /// those who began before it still take away. One that stays too high costs a look; one too low hides
+        /// a block.
+        void count_down(BlockLine& line, std::uint32_t less) const noexcept {
+            if (in_use_.load(std::memory_order_relaxed) != lines_) return;
+            const std::atomic_ref<std::uint32_t> passed{line.passed};
+            auto present = passed.load(std::memory_order_relaxed);
+            while (!passed.compare_exchange_weak(present, present - std::min(present, less),
+                                                 std::memory_order_relaxed)) {
+            }
         }
 
         /// Those beside it unless `taken` is 0; by arithmetic, since compilers make a branch of a condition.

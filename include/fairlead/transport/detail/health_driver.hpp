@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -176,7 +177,9 @@ class HealthDriver : public Rounds<HealthDriver<Balancer, Prober>> {
                 result.call->cancelled = true;
                 result.outcome = Outcome{Outcome::cancelled};
             }
-            forgotten_ = monitor_.forget();
+            // Behind those of a change just before, which nobody has told yet.
+            auto forgotten = monitor_.forget();
+            std::move(forgotten.begin(), forgotten.end(), std::back_inserter(forgotten_));
         });
         refuse(waiters, Errc::cancelled);
     }

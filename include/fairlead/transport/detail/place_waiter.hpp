@@ -61,10 +61,12 @@ class PlaceWaiter final : public Waiter, public std::enable_shared_from_this<Pla
     void woken() {
         if (is_served_) return;  // the balancer may be gone: cancelling does not call off what has expired
         next_ = Time::max();
-        core_.look();  // serves, or asks to look again
         // The end of its time stands, whatever comes before it; past it, a clock that stands still (a test's)
-        // is not asked again.
-        if (last_ > core_.clock().now()) wake_by(last_);
+        // is not asked again. Read before the look, which a clock that is behind the timer may show too
+        // early.
+        const bool is_early = last_ > core_.clock().now();
+        core_.look();  // serves, or asks to look again
+        if (is_early) wake_by(last_);
     }
 
     Core& core_;
