@@ -119,7 +119,7 @@ format() {
 
 for name in "${wanted[@]}"; do
     case "$name" in
-        gcc) configuration gcc g++ gcc "-O0 -g1" "" ;;
+        gcc) configuration gcc g++ gcc "-O0" "" ;;
         clang) configuration clang "$clangxx" "$clang" "-O0 -g1" "" ;;
         asan) configuration asan "$clangxx" "$clang" "-O0 -g1" address,undefined ;;
         tsan) configuration tsan "$clangxx" "$clang" "-O0 -g1" thread ;;

@@ -21,7 +21,6 @@ template <class Balancer>
 class BlockSize {
   public:
     using Clock = std::chrono::steady_clock;
-    static constexpr std::uint32_t by_default = fairlead::Options{}.prefix_block_tokens;
 
     explicit BlockSize(Balancer& balancer, Clock::duration between = std::chrono::seconds{5}) noexcept
         : balancer_{balancer}, between_{between} {}
@@ -43,7 +42,7 @@ class BlockSize {
 
     void follow(const fairlead::Options& set) {
         const auto in_force = balancer_.options().prefix_block_tokens;
-        const bool learns = set.load_monitor && set.prefix_block_tokens == by_default;
+        const bool learns = set.load_monitor && set.prefix_block_tokens == by_default_;
         const auto wanted = learns ? shortest().value_or(in_force) : set.prefix_block_tokens;
         if (wanted == in_force) return;
         balancer_.update_options([&](auto& options) { options.prefix_block_tokens = wanted; });
@@ -53,13 +52,14 @@ class BlockSize {
         std::optional<std::uint32_t> least;
         for (const auto& backend : balancer_.snapshot()) {
             if (const auto tokens = backend.load.block_tokens)
-                least = std::min(least.value_or(longest), std::max(*tokens, by_default));
+                least = std::min(least.value_or(longest), std::max(*tokens, by_default_));
         }
         return least;
     }
 
     static constexpr std::uint32_t longest = 65'536;  // that the option allows
 
+    const std::uint32_t by_default_ = fairlead::Options{}.prefix_block_tokens;
     Balancer& balancer_;
     const Clock::duration between_;
     std::atomic<Clock::rep> due_{0};
