@@ -57,6 +57,9 @@ struct AsyncCalls;  // defined in <fairlead/transport/async.hpp>: include it to 
 template <Strategy S = RoundRobin, class Transport = NoTransport,
           ClockSource Clock = std::chrono::steady_clock>
 class Balancer {
+    // Named here first, so that what a compiler says of a strategy's missing hooks comes first, too.
+    using Learned = detail::StateOf<S>;
+
   public:
     using StrategyType = S;
     using TransportType = Transport;
