@@ -76,7 +76,7 @@ configuration() {
     say "$name: $2 $4${5:+ -fsanitize=$5}"
     if ! cmake -S . -B "$build" "${common[@]}" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_C_COMPILER="$3" \
         -DCMAKE_CXX_FLAGS="$4" -DCMAKE_C_FLAGS=-O1 -DFAIRLEAD_SANITIZE="$5" -DFAIRLEAD_HEADER_TESTS=$headers \
-        -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 \
+        -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16 \
         >"$log" 2>&1; then
         cat "$log"
         fail "cmake cannot configure $name"

@@ -129,11 +129,16 @@ TEST_CASE("what is no metrics page, or no page at all, leaves the load unknown")
     }));
     Engine engine{reply};
     asio::io_context io;
-    Http balancer{{engine_at("a", engine.url())}, polling(), HttpTransport{io}};
+    Options options = polling();
+    // A scrape may take an interval: so many bytes take longer than that on a busy machine.
+    if (reply.size() > max_metrics_bytes) options.load_interval = 5s;
+    Http balancer{{engine_at("a", engine.url())}, options, HttpTransport{io}};
     LoadPoller load{balancer, io.get_executor()};
-    REQUIRE(comes_true(io, [&] { return load.standing("a") && load.standing("a")->failures_in_a_row > 1; }));
-    INFO(load.standing("a")->problem);
-    CHECK(load.standing("a")->problem.find(problem) != std::string::npos);
+    REQUIRE(comes_true(io, [&] {
+        const auto standing = load.standing("a");
+        return standing && standing->failures_in_a_row > (options.load_interval == 5s ? 0U : 1U) &&
+               standing->problem.find(problem) != std::string::npos;
+    }));
     CHECK_FALSE(figures(balancer, "a").load.running);
     CHECK(one(balancer) == "a");  // it serves all the same
 }
