@@ -134,10 +134,10 @@ TEST_CASE("what is no metrics page, or no page at all, leaves the load unknown")
     if (reply.size() > max_metrics_bytes) options.load_interval = 5s;
     Http balancer{{engine_at("a", engine.url())}, options, HttpTransport{io}};
     LoadPoller load{balancer, io.get_executor()};
-    REQUIRE(comes_true(io, [&] {
+    REQUIRE(comes_true(io, [&, &wanted = problem] {
         const auto standing = load.standing("a");
         return standing && standing->failures_in_a_row > (options.load_interval == 5s ? 0U : 1U) &&
-               standing->problem.find(problem) != std::string::npos;
+               standing->problem.find(wanted) != std::string::npos;
     }));
     CHECK_FALSE(figures(balancer, "a").load.running);
     CHECK(one(balancer) == "a");  // it serves all the same
