@@ -1,5 +1,6 @@
 // Streams that break behind the gateway, on real sockets: the client sees one answer, or a broken one.
 #include <chrono>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -93,6 +94,12 @@ std::string head_of_stream(std::string_view more = "") {
 std::string first_event(std::string_view text) {
     return R"(data: {"id":"first","created":7,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":")" +
            std::string{text} + "\"}}]}\n\n";
+}
+
+/// An engine whose stream ends after one event.
+void breaks_after_the(test::RawPeer::Connection& c) {
+    c.read_request();
+    c.send(head_of_stream() + first_event("The "));
 }
 
 }  // namespace
@@ -226,10 +233,7 @@ TEST_CASE("behind the end marker nothing is asked for and nothing follows, howev
 }
 
 TEST_CASE("a rest that ends with a marker without a blank line ends as the client knows it") {
-    test::RawPeer first{[](test::RawPeer::Connection& c) {
-        c.read_request();
-        c.send(head_of_stream() + first_event("The "));
-    }};
+    test::RawPeer first{breaks_after_the};
     test::RawPeer second{[](test::RawPeer::Connection& c) {
         c.read_request();
         const auto text = first_event("quick ") + "data: [DONE]\n";
@@ -248,10 +252,7 @@ TEST_CASE("a rest that ends with a marker without a blank line ends as the clien
 }
 
 TEST_CASE("a refusal of the rest counts against the backend that refused") {
-    test::RawPeer first{[](test::RawPeer::Connection& c) {
-        c.read_request();
-        c.send(head_of_stream() + first_event("The "));
-    }};
+    test::RawPeer first{breaks_after_the};
     test::Recorder second{"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}"};
     World world;
     world.settings.stream_continuation = true;
@@ -280,10 +281,7 @@ TEST_CASE("the head of a stream does not wait for its first whole event") {
 }
 
 TEST_CASE("another engine that has no stream to give leaves the client with a broken one") {
-    test::RawPeer first{[](test::RawPeer::Connection& c) {
-        c.read_request();
-        c.send(head_of_stream() + first_event("The "));
-    }};
+    test::RawPeer first{breaks_after_the};
     test::Recorder second{"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"};
     World world;
     world.settings.stream_continuation = true;
@@ -331,10 +329,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a client that leaves while the rest is asked for ends that, too") {
-    test::RawPeer first{[](test::RawPeer::Connection& c) {
-        c.read_request();
-        c.send(head_of_stream() + first_event("The "));
-    }};
+    test::RawPeer first{breaks_after_the};
     World world;
     world.settings.stream_continuation = true;
     world.backend_at("first", first.url());
