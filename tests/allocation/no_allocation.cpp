@@ -2,6 +2,7 @@
 // `new` and the system's lock.
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
+#include "support/sanitizers.hpp"
 
 #include <fairlead/fairlead.hpp>
 
@@ -16,16 +17,7 @@
 #include <new>
 
 // A sanitizer must see the locks itself: under one they are not counted.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define FAIRLEAD_COUNTS_LOCKS 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define FAIRLEAD_COUNTS_LOCKS 0
-#endif
-#endif
-#ifndef FAIRLEAD_COUNTS_LOCKS
-#define FAIRLEAD_COUNTS_LOCKS 1
-#endif
+#define FAIRLEAD_COUNTS_LOCKS (1 - FAIRLEAD_UNDER_SANITIZER)
 
 namespace {
 std::atomic<std::size_t> allocations{0};

@@ -7,6 +7,7 @@
 
 #include "faults/fleet_of_peers.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace fairlead;
 using namespace fairlead::test;
@@ -155,13 +156,7 @@ TEST_CASE("while every backend fails the client hears of it, and all is well whe
     CHECK(fleet.in_flight() == 0);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FAIRLEAD_TEST_OWN_MALLOC
-#endif
-#endif
-#ifndef FAIRLEAD_TEST_OWN_MALLOC
+#if !FAIRLEAD_UNDER_SANITIZER
 TEST_CASE("memory in use ends where it began") {
     // Sanitizers look for leaks by themselves, and their malloc tells no such figures.
     const auto in_use = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
@@ -174,5 +169,4 @@ TEST_CASE("memory in use ends where it began") {
     // own.
     CHECK(after[3] < after[1] + std::size_t{16} * 1024);
 }
-#endif
 #endif

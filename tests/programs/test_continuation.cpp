@@ -12,6 +12,7 @@
 #include "mock_llm/answers.hpp"
 #include "programs/chat_stream.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using gateway::Continuation;
 using nlohmann::json;
@@ -96,10 +97,12 @@ TEST_CASE("a stream that breaks at any byte goes on at another engine as one") {
     REQUIRE(wanted.done == 1);
     REQUIRE(wanted.text == "The quick tide carries every rope through its own ");
     const auto finished = whole.find("\"length\"");
-    for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
+    // Under a sanitizer a part of them: 7 is no divisor of what the stream is made of.
+    constexpr std::size_t step = FAIRLEAD_UNDER_SANITIZER ? 7 : 1;
+    for (std::size_t cut = 0; cut <= whole.size(); cut += step) {
         INFO("cut at " << cut);
         auto continuation = made(path, request);
-        auto passed = feed(continuation, std::string_view{whole}.substr(0, cut), 1 + cut % 7);
+        auto passed = feed(continuation, std::string_view{whole}.substr(0, cut), 1 + cut % 6);
         CHECK((passed.empty() || passed.ends_with("\n\n")));
         if (!continuation.ending().empty()) {
             CHECK(cut > finished);

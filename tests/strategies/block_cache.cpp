@@ -1,5 +1,6 @@
 // The index of what lies in whose cache, against a slow and obvious one; bounded in blocks and bytes.
 #include "support/catch.hpp"
+#include "support/talks.hpp"
 
 #include <fairlead/strategies/detail/block_cache.hpp>
 
@@ -7,29 +8,16 @@
 #include <list>
 #include <map>
 #include <set>
-#include <thread>
 #include <vector>
 
 namespace {
 
 using namespace fairlead;
 using detail::BlockCache;
+using test::held;
+using test::talk_of;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-std::vector<std::uint64_t> talk_of(std::uint64_t talk, std::size_t blocks) {
-    std::vector<std::uint64_t> hashes(blocks);
-    for (std::size_t i = 0; i < blocks; ++i)
-        hashes[i] = talk * 10'000 + i;  // poor hashes, as a trace has them
-    return hashes;
-}
-
-std::uint32_t held(const BlockCache& cache, BackendId id, std::span<const std::uint64_t> prefix) {
-    std::array<std::uint32_t, BlockCache::group_size> all{};
-    cache.look_up(prefix, id / BlockCache::group_size, std::uint64_t{1} << (id % BlockCache::group_size),
-                  all);
-    return all[id % BlockCache::group_size];
-}
 
 TEST_CASE("as long as nothing must go, the index holds what was noted and nothing else") {
     // 150 backends, so three groups; the model is a set of pairs.
@@ -233,40 +221,6 @@ TEST_CASE("what failed is doubted until it answers, and gone after a restart") {
     cache.failed(5, true);
     cache.answered(5);
     CHECK(held(cache, 5, known) == 0);
-}
-
-TEST_CASE("threads note, look up and forget at once, and every bit that is left has its place in a ring") {
-    BlockCache cache{8 * mebibyte};
-    constexpr BackendId backends = 10;
-    for (BackendId id = 0; id < backends; ++id) cache.hold(id, 500, 500);
-    std::vector<std::thread> threads;
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-        threads.emplace_back([&cache, seed] {
-            Rng rng{seed};
-            std::array<std::uint32_t, BlockCache::group_size> all{};
-            for (int i = 0; i < 1500; ++i) {
-                const auto prefix = talk_of(rng.below(60), 1 + rng.below(40));
-                const auto id = static_cast<BackendId>(rng.below(backends));
-                cache.look_up(prefix, 0, (std::uint64_t{1} << backends) - 1, all);
-                cache.note(id, prefix);
-                if (rng.below(20) == 0) cache.failed(id, rng.below(2) == 0);
-                if (rng.below(10) == 0) cache.answered(id);
-            }
-        });
-    }
-    // One at a time, beside the others.
-    for (std::uint32_t i = 0; i < 30; ++i) {
-        cache.forget(static_cast<BackendId>(i % backends));
-        cache.hold(static_cast<BackendId>(i % backends), 400 + static_cast<std::size_t>(i) * 10, 1);
-        std::this_thread::yield();
-    }
-    for (auto& thread : threads) thread.join();
-    // Whatever was believed goes with its ring: nothing is left behind that nobody can take out.
-    for (BackendId id = 0; id < backends; ++id) cache.forget(id);
-    for (BackendId id = 0; id < backends; ++id) {
-        cache.answered(id);
-        for (std::uint64_t talk = 0; talk < 60; ++talk) CHECK(held(cache, id, talk_of(talk, 40)) == 0);
-    }
 }
 
 }  // namespace
