@@ -112,6 +112,7 @@ void Connection::run() {
         self->peer_ = to_text(endpoint);
         self->socket_.set_option(tcp::no_delay{true}, error);
         self->socket_.non_blocking(true, error);
+        self->watch_.start(self->get_executor(), self->socket_.native_handle());
         self->allow(self->server_->limits().head);
         self->wait_readable();
     });
@@ -164,10 +165,16 @@ void Connection::wait_readable() {
     if (waiting_ || state_ == State::closed) return;
     if (state_ == State::answering && pending_.size() >= max_pending) return;  // its turn has not come
     waiting_ = true;
+    if (watch_.is_on()) return watch_.wait(shared_from_this());
     socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](std::error_code error) {
         self->waiting_ = false;
         if (self->state_ != State::closed) self->on_readable(error);
     });
+}
+
+void Connection::on_readable() {
+    waiting_ = false;
+    if (state_ != State::closed) on_readable({});
 }
 
 void Connection::on_readable(std::error_code error) {
@@ -176,6 +183,7 @@ void Connection::on_readable(std::error_code error) {
         const auto into = place_for_body();
         std::size_t count = 0;
         if (!error) count = socket_.read_some(into, error);
+        if (count < into.size()) watch_.drained(error == asio::error::would_block);
         if (error == asio::error::would_block || error == asio::error::try_again) break;
         if (error) return state_ == State::answering ? client_left() : shut();
         if (state_ == State::lingering) break;
@@ -489,10 +497,12 @@ void Connection::client_left() {
     if (responder) responder->on_left();
 }
 
+/// Whoever calls holds the connection: the one that waits lets it go here.
 void Connection::shut() {
     if (state_ == State::closed) return;
     state_ = State::closed;
     last_tick_.store(never, std::memory_order_relaxed);
+    watch_.stop();
     std::error_code ignored;
     socket_.close(ignored);  // from here on nothing reads the data that was being sent
     responder_.reset();

@@ -14,6 +14,7 @@
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
 
+#include <fairlead/transport/detail/read_poller.hpp>
 #include <fairlead/transport/http_parser.hpp>
 
 #include "http_server/exchange.hpp"
@@ -29,7 +30,9 @@ namespace http_server {
 ///
 /// Threads: everything runs on the connection's executor; `run`, `check_time`, `leave_if_idle` and
 /// `close_now` may be called from any and go there.
-class Connection final : public Exchange, public std::enable_shared_from_this<Connection> {
+class Connection final : public Exchange,
+                         public fairlead::detail::ReadWaiter,
+                         public std::enable_shared_from_this<Connection> {
   public:
     Connection(asio::ip::tcp::socket socket, std::shared_ptr<Server> server);
     ~Connection() override;
@@ -65,6 +68,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     };
 
     void wait_readable();
+    void on_readable() override;
     void on_readable(std::error_code error);
     asio::mutable_buffer place_for_body();
     void keep_body(std::string_view piece);
@@ -85,6 +89,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
     void allow(std::chrono::milliseconds time) noexcept;
 
     asio::ip::tcp::socket socket_;
+    fairlead::detail::ReadWatch watch_{};  // goes before the socket
     std::shared_ptr<Server> server_;
     std::string peer_{};
     State state_ = State::idle;

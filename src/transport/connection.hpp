@@ -19,6 +19,7 @@
 #include <asio/ssl/stream.hpp>
 #include <asio/write.hpp>
 
+#include <fairlead/transport/detail/read_poller.hpp>
 #include <fairlead/transport/http_parser.hpp>
 
 namespace fairlead::detail {
@@ -40,11 +41,12 @@ class Connection {
 
     bool is_tls() const noexcept { return tls_ != nullptr; }
 
-    /// After TCP is connected: what holds for every connection.
+    /// After TCP is connected: what holds for every connection. TLS may have read what the socket had.
     void prepare() {
         std::error_code ignored;  // a socket that has broken since says so at the next read
         socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
         socket.non_blocking(true, ignored);
+        if (!tls_) watch_.start(strand, socket.native_handle());
     }
 
     template <class Handler>
@@ -72,6 +74,11 @@ class Connection {
         }
     }
 
+    /// Waits are told by the loop's poller, to a `ReadWaiter`.
+    bool is_watched() const noexcept { return watch_.is_on(); }
+
+    void wait_readable(std::shared_ptr<ReadWaiter> waiter) { watch_.wait(std::move(waiter)); }
+
     template <class Handler>
     void async_wait_readable(Handler handler) {
         socket.async_wait(asio::ip::tcp::socket::wait_read, std::move(handler));
@@ -79,11 +86,16 @@ class Connection {
 
     /// Does not block: `would_block` when nothing has come.
     std::size_t read_some(asio::mutable_buffer into, std::error_code& error) {
-        return tls_ ? tls_->read_some(into, error) : socket.read_some(into, error);
+        if (tls_) return tls_->read_some(into, error);
+        const auto got = socket.read_some(into, error);
+        if (got < into.size()) watch_.drained(error == asio::error::would_block);
+        return got;
     }
 
-    /// Whether the peer has closed, or sent what nobody asked for, while the connection was idle.
+    /// Whether the peer has closed, or sent what nobody asked for, while the connection was idle: as far as
+    /// the loop's poller knows, where it watches.
     bool is_stale() {
+        if (watch_.is_on() && watch_.is_quiet()) return false;
         char byte = 0;
         if (!tls_) {
             const auto got = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -96,6 +108,7 @@ class Connection {
     }
 
     void close() {
+        watch_.stop();
         std::error_code ignored;
         socket.close(ignored);
     }
@@ -107,6 +120,7 @@ class Connection {
   private:
     using Tls = asio::ssl::stream<asio::ip::tcp::socket&>;
     std::unique_ptr<Tls> tls_{};  // apart: it is large, and most backends are spoken to without
+    ReadWatch watch_{};           // goes before the socket
 };
 
 }  // namespace fairlead::detail

@@ -19,6 +19,10 @@
 namespace fairlead::detail {
 namespace {
 
+// Of requests that begin together, one looks for connections that were closed. A backend that closes within
+// this time is as one that closes while the request is on its way.
+constexpr Duration shortly = std::chrono::microseconds{50};
+
 Time now() noexcept { return std::chrono::steady_clock::now(); }
 
 /// What is wrong with us (no descriptors, no memory) keeps the system's own words.
@@ -83,8 +87,8 @@ void Exchange::start() {
     }
     const bool waits =
         transport_->options.one_thread && runs_here(strand_) && transport_->coalescing.pays(started_);
-    if (waits) return post_on(strand_, [self = shared_from_this()] { self->begin_first(); });
-    dispatch_on(strand_, [self = shared_from_this()] { self->begin_first(); });
+    if (waits) return post_on(strand_, [self = shared_from_this()] { self->begin_first(shortly); });
+    dispatch_on(strand_, [self = shared_from_this()] { self->begin_first(Duration::zero()); });
 }
 
 void Exchange::cancel() {
@@ -97,10 +101,12 @@ void Exchange::cancel() {
 
 // --- connecting ---
 
-void Exchange::begin_first() {
+/// `age`: how old what is known of the idle connections may be.
+void Exchange::begin_first(Duration age) {
     if (phase_ == Phase::done) return;
     // Here, and not before the wait: what was seen of a connection then may have changed.
     if (transport_->options.one_thread) {
+        if (transport_->poller != nullptr) transport_->poller->collect(age);
         connection_ = endpoint_->take(started_);
         reused_ = connection_ != nullptr;
     }

@@ -27,7 +27,7 @@ namespace fairlead::detail {
 ///
 /// Threads: the virtual functions from any; all else on the connection's strand. Whatever is pending holds
 /// the exchange; it holds its connections until then, because operations of TLS refer to theirs.
-class Exchange final : public HttpExchange, public std::enable_shared_from_this<Exchange> {
+class Exchange final : public HttpExchange, public ReadWaiter, public std::enable_shared_from_this<Exchange> {
   public:
     Exchange(std::shared_ptr<TransportState> transport, const BackendConfig& backend,
              const HttpRequest& request, Deadline deadline, SendCompletion send, OpenCompletion open);
@@ -45,7 +45,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
     using Endpoints = asio::ip::tcp::resolver::results_type;
 
     // connecting
-    void begin_first();
+    void begin_first(Duration age);
     void begin();
     void resolve();
     void connect(const Endpoints& endpoints);
@@ -57,7 +57,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
 
     // the response
     void wait_readable();
-    void on_readable();
+    void on_readable() override;
     void read_head_or_whole();
     void begin_read();
     void read_body();

@@ -46,14 +46,17 @@ bool is_would_block(std::error_code error) noexcept {
 void Exchange::wait_readable() {
     if (waiting_ || phase_ == Phase::done) return;
     waiting_ = true;
+    // A former attempt's connection is closed, and tells nobody any more.
+    if (connection_->is_watched()) return connection_->wait_readable(shared_from_this());
     connection_->async_wait_readable(bound([](Exchange& self, std::error_code error) {
+        if (!error) return self.on_readable();
         self.waiting_ = false;
-        if (error) return self.on_read_error(error);
-        self.on_readable();
+        self.on_read_error(error);
     }));
 }
 
 void Exchange::on_readable() {
+    waiting_ = false;
     if (phase_ == Phase::head || whole_) return read_head_or_whole();
     if (read_ || piece_) read_body();
 }

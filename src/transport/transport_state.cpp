@@ -50,7 +50,9 @@ std::size_t Endpoint::expire(Time now) {
 }
 
 TransportState::TransportState(asio::any_io_executor e, HttpTransportOptions o)
-    : executor{std::move(e)}, options{std::move(o)} {
+    : executor{std::move(e)},
+      options{std::move(o)},
+      poller{options.one_thread ? ReadPoller::of(executor) : nullptr} {
     if (!options.tls.ca_file.empty())
         tls();  // a wrong file is a wrong set-up: said now, not at the first request
 }

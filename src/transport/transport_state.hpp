@@ -16,6 +16,7 @@
 
 #include <fairlead/model/time.hpp>
 #include <fairlead/transport/detail/coalescing.hpp>
+#include <fairlead/transport/detail/read_poller.hpp>
 #include <fairlead/transport/http_transport.hpp>
 
 #include "connection.hpp"
@@ -72,7 +73,8 @@ class TransportState {
 
     const asio::any_io_executor executor;
     const HttpTransportOptions options;
-    Coalescing coalescing{};  // of requests, on the loop's thread, where that is one
+    ReadPoller* const poller;  // where one thread runs a loop that has one
+    Coalescing coalescing{};   // of requests, on the loop's thread, where that is one
 
   private:
     void expire(Time now, std::vector<std::shared_ptr<Endpoint>>& found);

@@ -88,9 +88,10 @@ TEST_CASE("what could change the meaning of a request is refused and nothing is 
 }
 
 TEST_CASE("one connection serves request after request") {
+    const bool one_thread = GENERATE(false, true);
     RawPeer peer{always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")};
     asio::io_context io;
-    HttpTransport http{io};
+    HttpTransport http{io, {.one_thread = one_thread}};
     for (int i = 0; i < 20; ++i) {
         const auto sent = send(io, http, backend_at(peer.url()), post());
         REQUIRE_FALSE(sent.error);
@@ -116,12 +117,13 @@ TEST_CASE("a connection is not kept when either side says so") {
 }
 
 TEST_CASE("a connection that the backend closed while idle is replaced, for POST too") {
+    const bool one_thread = GENERATE(false, true);
     RawPeer peer{[](RawPeer::Connection& c) {
         c.read_request();
         c.send(answer("ok"));
     }};
     asio::io_context io;
-    HttpTransport http{io};
+    HttpTransport http{io, {.one_thread = one_thread}};
     for (int i = 0; i < 5; ++i) {
         CHECK_FALSE(send(io, http, backend_at(peer.url()), post()).error);
         peer.wait_for_ended(i + 1);  // closed; on loopback the other end knows by then
@@ -130,6 +132,7 @@ TEST_CASE("a connection that the backend closed while idle is replaced, for POST
 }
 
 TEST_CASE("a reused connection that breaks before an answer is replaced once, for what may be sent twice") {
+    const bool one_thread = GENERATE(false, true);
     // The first connection answers once, takes the second request and closes without a word.
     const RawPeer::Script script = [](RawPeer::Connection& c) {
         c.read_request();
@@ -143,7 +146,7 @@ TEST_CASE("a reused connection that breaks before an answer is replaced once, fo
     SECTION("GET is sent again") {
         RawPeer peer{script};
         asio::io_context io;
-        HttpTransport http{io};
+        HttpTransport http{io, {.one_thread = one_thread}};
         CHECK_FALSE(send(io, http, backend_at(peer.url()), get()).error);
         CHECK_FALSE(send(io, http, backend_at(peer.url()), get()).error);
         CHECK(peer.connections() == 2);
@@ -151,7 +154,7 @@ TEST_CASE("a reused connection that breaks before an answer is replaced once, fo
     SECTION("POST was sent whole and is left to the balancer") {
         RawPeer peer{script};
         asio::io_context io;
-        HttpTransport http{io};
+        HttpTransport http{io, {.one_thread = one_thread}};
         CHECK_FALSE(send(io, http, backend_at(peer.url()), post()).error);
         const auto sent = send(io, http, backend_at(peer.url()), post());
         CHECK((sent.error == E::closed_before_response || sent.error == E::connection_reset));
