@@ -21,7 +21,7 @@ refused() {
 
 launcher=()
 if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-make=(cmake -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O0 "${launcher[@]}")
+make=(cmake -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O0 -DFAIRLEAD_CTL=OFF "${launcher[@]}")
 consumer=("${make[@]}" -S "$root/tests/consumer")
 
 quietly "${make[@]}" -S "$root" -B "$build" -DFAIRLEAD_TESTS=OFF -DFAIRLEAD_EXAMPLES=OFF -DCMAKE_INSTALL_LIBDIR=lib

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets, gives them the inputs of corpus/ again, then lets each look for others.
 #
-#     tests/fuzz/run.sh SECONDS [NAME...]   # each of the targets, or those named; as many at once as there are cores
+#     tests/fuzz/run.sh SECONDS [NAME...]   # each of the targets, or those named; on two cores three at once
 #     tests/fuzz/run.sh 0                   # the kept inputs only
 #
 # Fails on any finding and says where the input that shows it lies: `build/fuzz/bin/fuzz-NAME FILE` repeats it. What
@@ -65,7 +65,7 @@ one() {
     fi
 }
 
-# The pool of as many at once as there are cores: one that ends makes room for the next.
+# The pool of half as many again as there are cores: one that ends makes room for the next.
 failed=()
 declare -A running=()
 collect() {
@@ -85,7 +85,7 @@ collect() {
     fi
 }
 for name in "${names[@]}"; do
-    while [ ${#running[@]} -ge "$(nproc)" ]; do collect; done
+    while [ ${#running[@]} -ge $(($(nproc) * 3 / 2)) ]; do collect; done
     one "$name" &
     running[$!]=$name
 done
