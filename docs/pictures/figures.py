@@ -42,6 +42,8 @@ SHOWN = [
      "prefix look-up: 256 blocks in 64 caches of 31,250, us"),
     ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up and note, held",
      "the same, and noted, us"),
+    ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up and note, new",
+     "the same, and noted, all of them new, us"),
     ("PromptHasher", "a prompt hashed, GB/s"),
     ("a new snapshot of round_robin/10000,", "a change of the fleet, 10,000 backends, ms"),
     ("memory of a backend", "memory of a backend, its name and URL included, bytes"),

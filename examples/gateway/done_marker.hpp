@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace gateway {
@@ -28,6 +29,9 @@ class DoneMarker {
             });
         });
     }
+
+    /// Events with data so far, the marker not among them: an engine sends one for each token, or nearly.
+    std::uint64_t events() const noexcept { return events_; }
 
     /// Whether the marker has come, be it as the last line so far and without its end.
     bool seen() const noexcept { return seen_ || is_marker(); }
@@ -54,7 +58,9 @@ class DoneMarker {
     }
 
     void end_line() noexcept {
-        seen_ = seen_ || is_marker();
+        const bool marker = is_marker();
+        seen_ = seen_ || marker;
+        if (!marker && std::string_view{line_.data(), size_}.starts_with("data:")) ++events_;
         size_ = 0;
     }
 
@@ -65,6 +71,7 @@ class DoneMarker {
 
     std::array<char, room> line_{};  // how the line under way begins
     std::size_t size_ = 0;
+    std::uint64_t events_ = 0;
     bool seen_ = false;
 };
 

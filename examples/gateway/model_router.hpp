@@ -46,6 +46,12 @@ class ModelRouter {
         return {models_.begin(), models_.end()};
     }
 
+    /// The name that all backends have; empty where there are several, or none.
+    std::string only_model() const {
+        const std::lock_guard lock{mutex_};
+        return models_.size() == 1 ? *models_.begin() : std::string{};
+    }
+
     /// Whether what a request names can matter: for the choice, or because a backend has a name of its own
     /// that is put in its place. Takes no lock.
     bool names_matter() const noexcept {

@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 /// Knows at which depth an event is, and under which of the body's own members.
 class Events : public nlohmann::json_sax<Json> {
   public:
-    bool null() override { return true; }
+    bool null() override { return mark("null"), true; }
     bool boolean(bool value) override { return scalar(value ? "true" : "false"); }
     bool number_integer(std::int64_t value) override { return scalar(std::to_string(value)); }
     bool number_unsigned(std::uint64_t value) override { return number(value); }
@@ -28,16 +28,18 @@ class Events : public nlohmann::json_sax<Json> {
     bool key(std::string& name) override {
         (depth_ == 1 ? member_ : key_) = name;
         if (depth_ == 1) key_.clear();
+        mark(name);
         return true;
     }
     bool start_object(std::size_t) override {
         ++depth_;
         if (depth_ == 3) begin_item();
+        mark("{");
         return true;
     }
-    bool end_object() override { return --depth_, true; }
-    bool start_array(std::size_t) override { return ++depth_, true; }
-    bool end_array() override { return --depth_, true; }
+    bool end_object() override { return mark("}"), --depth_, true; }
+    bool start_array(std::size_t) override { return ++depth_, mark("["), true; }
+    bool end_array() override { return mark("]"), --depth_, true; }
     bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
 
   protected:
@@ -46,6 +48,8 @@ class Events : public nlohmann::json_sax<Json> {
     virtual bool number(std::uint64_t value) { return scalar(std::to_string(value)); }
     /// An object in a list that is a member of the body: a message, a tool.
     virtual void begin_item() {}
+    /// What is no scalar: names, nothing, and how things are nested.
+    virtual void mark(std::string_view) {}
 
     bool is_in(std::string_view member) const { return member_ == member; }
     bool is_in_messages() const { return is_in("messages") || is_in("input"); }
@@ -67,12 +71,17 @@ class SetUp final : public Events {
     bool scalar(const std::string& value) override {
         if (depth_ == 1 && is_in("cache_salt")) salt = value;
         if (depth_ == 1 && (is_in("instructions") || is_in("system"))) instructions = value;
-        if (is_in("tools") || is_in("functions")) tools.append(key_).append("=").append(value).append("\n");
+        mark(value);
         if (depth_ == 3 && is_in_messages() && key_ == "role" && !roles.empty()) roles.back() = value;
         return true;
     }
     void begin_item() override {
         if (is_in_messages()) roles.emplace_back();
+    }
+    /// All of the tools counts: an engine writes them into the prompt.
+    void mark(std::string_view text) override {
+        if (depth_ < 2 || (!is_in("tools") && !is_in("functions"))) return;
+        tools.append(std::to_string(text.size())).append(":").append(text);
     }
 };
 

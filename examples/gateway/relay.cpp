@@ -134,10 +134,16 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         // Keys stand on the settings alone: other gateways make the same of them.
         const auto block =
             learns ? context_.block_size.get(settings.options, began_) : settings.options.prefix_block_tokens;
-        prompt_ = read_prompt(original.body.view(),
-                              model_.empty() ? request_.model.value.value_or("") : model_, block);
+        prompt_ = read_prompt(original.body.view(), model_of_cache(), block);
         // A conversation grows, and what it begins with does not: its blocks would move it, turn by turn.
         if (hashes && prompt_.owner != 0) key_ = std::to_string(prompt_.owner);
+    }
+
+    /// As the backend is asked for it, whatever the client called it.
+    std::string model_of_cache() const {
+        if (!model_.empty()) return model_;
+        auto only = context_.router.only_model();
+        return only.empty() ? request_.model.value.value_or("") : only;
     }
 
     void send() {
@@ -256,6 +262,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         if (wants_done_) {
             done_.feed(piece);
             stream_.set_unterminated(!done_.seen());
+            stream_.came(done_.events());
         }
         if (tells_usage_ && usage_.feed(piece)) {
             auto usage = usage_.usage().value_or(Usage{});

@@ -39,6 +39,16 @@ TEST_CASE("what only looks like the marker is none") {
     }
 }
 
+TEST_CASE("events with data are counted, however they are cut") {
+    const std::string text = "data: a\n\n: ping\n\nevent: x\ndata:b\r\n\r\ndata: [DONE]\n\n";
+    for (std::size_t piece = 1; piece <= text.size(); ++piece) {
+        gateway::DoneMarker marker;
+        for (std::string_view left = text; !left.empty(); left.remove_prefix(std::min(piece, left.size())))
+            marker.feed(left.substr(0, piece));
+        CHECK(marker.events() == 2);
+    }
+}
+
 TEST_CASE("an unfinished line counts only while nothing follows it") {
     gateway::DoneMarker marker;
     marker.feed("data: [DONE]");

@@ -225,6 +225,27 @@ TEST_CASE("a conversation stays on its backend while it grows, and others do not
     CHECK(std::any_of(all.begin(), all.end(), [&](char c) { return c != all.front(); }));
 }
 
+TEST_CASE("a prompt has one key, whatever name a client gives to the only model") {
+    HashedWorld world;
+    for (auto& each : world.settings.backends) each.model_name = "m";
+    world.settings.model_aliases["gpt-4"] = "m";
+    world.start();
+    std::string all;
+    for (int talk = 0; talk < 12; ++talk) {
+        std::string by;
+        for (const auto* name : {"m", "gpt-4", "whatever"}) {
+            const nlohmann::json body{
+                {"model", name},
+                {"max_tokens", 1},
+                {"messages", {{{"role", "user"}, {"content", "talk " + std::to_string(talk)}}}}};
+            by += served_by(world, post(chat, body.dump()));
+        }
+        CHECK(by == std::string(3, by.front()));
+        all += by.front();
+    }
+    CHECK(std::any_of(all.begin(), all.end(), [&](char c) { return c != all.front(); }));
+}
+
 TEST_CASE("a hot session is spread over its backends as the bound of the settings says") {
     HashedWorld world;
     world.settings.options.hash_bounded_load = GENERATE(0.0, 1.25);

@@ -57,6 +57,25 @@ TEST_CASE("unlike model, salt and tools never match, wherever they stand in the 
                                     "m")) == 3);
 }
 
+TEST_CASE("tools that differ in anything do not match") {
+    const auto with = [](const std::string& parameters) {
+        return read_prompt(
+            chat_body(long_text, R"(,"tools":[{"type":"function","function":{"name":"f","parameters":)" +
+                                     parameters + "}}]"),
+            "m");
+    };
+    const std::string city = R"({"properties":{"city":{"type":"string"}}})";
+    const auto first = with(city);
+    CHECK(shared(first, with(city)) == 3);
+    CHECK(shared(first, with(R"({ "properties" : {"city": {"type":"string"} } })")) == 3);
+    for (const std::string other :
+         {R"({"properties":{"town":{"type":"string"}}})", R"({"properties":{"city":{"type":"number"}}})",
+          R"({"properties":{"city":{"type":null}}})", R"({"properties":{"city":{"type":["string"]}}})",
+          R"({"properties":{"city":{}},"type":"string"})",
+          R"({"properties":{"city":{"type":"string"}},"x":[]})"})
+        CHECK(shared(first, with(other)) == 0);
+}
+
 TEST_CASE("roles count, and images by their content") {
     const auto of = [](const std::string& parts, const std::string& role = "user") {
         return read_prompt(R"({"messages":[{"role":")" + role + R"(","content":[)" + parts + "]}]}", "m");

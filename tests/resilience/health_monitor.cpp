@@ -181,6 +181,27 @@ TEST_CASE("unhealthy after failure_threshold failed probes in a row, healthy aga
     CHECK_FALSE(probe(monitor, Outcome::success));
 }
 
+TEST_CASE("who could not be connected to twice in a row and answers again was restarted, and that is told") {
+    const bool refuses = GENERATE(true, false);
+    const Outcome bad{refuses ? Outcome::connect_error : Outcome::timeout};
+    const auto told = [refuses](bool healthy) {
+        return refuses ? std::optional{ProbeFinding{"b0", 0, healthy, true}} : std::nullopt;
+    };
+    HealthMonitor monitor{{}, 1};
+    monitor.set_members(targets(1), begin);
+    CHECK_FALSE(probe(monitor, Outcome::success));
+    CHECK_FALSE(probe(monitor, bad));
+    CHECK_FALSE(probe(monitor, Outcome::success));  // one lost connection is no restart
+    CHECK_FALSE(probe(monitor, bad));
+    CHECK_FALSE(probe(monitor, bad));
+    CHECK(probe(monitor, Outcome::success) == told(true));
+    CHECK_FALSE(probe(monitor, bad));
+    CHECK_FALSE(probe(monitor, bad));
+    CHECK(probe(monitor, bad) == ProbeFinding{"b0", 0, false});
+    CHECK(probe(monitor, Outcome::success) == told(false));
+    CHECK(probe(monitor, Outcome::success) == ProbeFinding{"b0", 0, true});
+}
+
 TEST_CASE("back-pressure and cancelled probes neither add nor clear") {
     HealthMonitor monitor{{}, 1};
     monitor.set_members(targets(1), begin);

@@ -9,7 +9,9 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -85,7 +87,6 @@ TEST_CASE("a cache is worth what it saves: others take over as its backend fills
     Affine fleet{test::fleet(2, 1000), seeded()};
     const auto known = prompt(1, 100);
     const std::string home = ask(fleet, known);
-    // 1,600 tokens saved weigh 4,800 tokens of work that waits: the third of 2,000 goes elsewhere at last.
     std::deque<Lease> leases;
     std::size_t at_home = 0;
     for (std::uint64_t i = 0; i < 200; ++i) {
@@ -93,7 +94,7 @@ TEST_CASE("a cache is worth what it saves: others take over as its backend fills
         fleet.first_byte(leases.back());
         if (leases.back()->name == home) ++at_home;
     }
-    // Each past its first token weighs 256. Its cache saves 4,800 until the other holds the prompt, too.
+    // 1,600 tokens saved weigh 8,000, until the other holds the prompt, too; each past its first token 256.
     CHECK(at_home > 18);
     CHECK(at_home < 130);
 }
@@ -133,6 +134,14 @@ TEST_CASE("what a backend held is forgotten when it goes, restarts or is another
     CHECK(still_home([](Affine&, const std::string&) {}) == 20);
     // At random among 16 it is 1.25 of 20; 9 or more have a probability below 1e-6.
     CHECK(still_home([](Affine& fleet, const std::string& home) { CHECK_FALSE(fleet.restarted(home)); }) < 9);
+    for (const bool seen : {false, true}) {  // by probes
+        const int stays = still_home([seen](Affine& fleet, const std::string& home) {
+            const ProbeFinding found{.name = home, .restarted = seen};
+            fleet.probed(std::span{&found, 1});
+        });
+        CHECK((stays == 20) == !seen);
+        CHECK((stays < 9) == seen);
+    }
     CHECK(still_home([](Affine& fleet, const std::string& home) {
               CHECK_FALSE(fleet.update(home, [](BackendConfig& c) { c.url = "http://elsewhere"; }));
           }) < 9);
@@ -253,6 +262,74 @@ TEST_CASE("engines' load of other gateways counts, and one without metrics is ta
     clock.advance(std::chrono::seconds{4});  // three intervals and more: nothing of it holds
     count = shares(1000);
     for (const auto& each : fleet.snapshot()) CHECK(count[each.config.name] >= 20);
+}
+
+TEST_CASE("each term of the cost weighs what it should") {
+    const ManualClock clock;
+    Affine fleet{test::fleet(1, 1000), seeded(), NoTransport{}, {}, clock};
+    const auto cost = [&] { return fleet.explain({.tokens = 1000}).front().cost; };
+    CHECK(cost() == 5000);
+    Lease lease = fleet.select({.tokens = 300});
+    CHECK(cost() == 5300);
+    fleet.first_byte(lease);
+    CHECK(cost() == 5256);
+    fleet.report(std::move(lease), Outcome::success);
+    for (const auto& [use, pressure] :
+         {std::pair{0.0, 0.0F}, {0.5, 1200.0F}, {0.75, 3600.0F}, {1.0, 118'800.0F}}) {
+        LoadReport report;
+        report.cache_use = use;
+        report.at = clock.now();
+        REQUIRE_FALSE(fleet.report_load("b0", report));
+        CHECK(fleet.explain({.tokens = 1000}).front().pressure == Approx(pressure).epsilon(1e-4));
+        CHECK(cost() == Approx(5000 + pressure).epsilon(1e-4));
+    }
+}
+
+TEST_CASE("what others brought fades in two seconds towards what all have, and counts no more after three") {
+    const ManualClock clock;
+    Affine fleet{test::fleet(2, 1000), seeded(), NoTransport{}, {}, clock};
+    for (const auto& [name, running] : {std::pair{"b0", 10.0}, {"b1", 30.0}}) {
+        LoadReport report;
+        report.running = running;
+        report.at = clock.now();
+        REQUIRE_FALSE(fleet.report_load(name, report));
+    }
+    const auto running = [&](const char* name) {
+        for (const auto& term : fleet.explain({.tokens = 100}))
+            if (term.name == name) return term.decoding;
+        return -1.0F;
+    };
+    CHECK(running("b0") == Approx(10));
+    CHECK(running("b1") == Approx(30));
+    clock.advance(std::chrono::seconds{2});
+    CHECK(running("b0") == Approx(20 - 10 / 2.718F).epsilon(0.02));
+    CHECK(running("b1") == Approx(20 + 10 / 2.718F).epsilon(0.02));
+    clock.advance(std::chrono::seconds{2});
+    CHECK(running("b0") == 0);
+    CHECK(running("b1") == 0);
+}
+
+TEST_CASE("no more is believed to lie in a cache than the engine tells, or the config says") {
+    const ManualClock clock;
+    const auto cached_of = [&](std::uint64_t configured, std::optional<std::uint64_t> told) {
+        auto backends = test::fleet(1, 1000);
+        backends[0].cache_blocks = configured;
+        Affine fleet{backends, seeded(), NoTransport{}, {}, clock};
+        if (told) {
+            LoadReport report;
+            report.cache_blocks = told;
+            report.block_tokens = 32;  // two of ours
+            report.at = clock.now();
+            REQUIRE_FALSE(fleet.report_load("b0", report));
+        }
+        const auto blocks = prompt(1, 100);
+        ask(fleet, blocks);
+        return fleet.explain({.tokens = 1600, .prefix = blocks}).front().cached;
+    };
+    CHECK(cached_of(0, std::nullopt) == 1600);
+    CHECK(cached_of(0, 10) == 320);
+    CHECK(cached_of(30, std::nullopt) == 480);
+    CHECK(cached_of(30, 10) == 480);
 }
 
 TEST_CASE("our own requests in an engine's figures do not count twice") {

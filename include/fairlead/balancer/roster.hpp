@@ -207,6 +207,7 @@ class Roster {
         const auto backend = find(finding.name);
         if (!backend) return Errc::unknown_backend;
         if (finding.incarnation != 0 && finding.incarnation != backend->incarnation) return {};
+        if (finding.restarted && left_) left_(backend->id);
         const bool returns =
             finding.healthy && options_->probe_ends_ejection && backend->ejection.is_ejected();
         if (backend->probe_ok == finding.healthy && !returns) return {};

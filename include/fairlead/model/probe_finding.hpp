@@ -13,6 +13,8 @@ struct ProbeFinding {
     /// replaced meanwhile is ignored. 0: whoever has the name now.
     std::uint64_t incarnation = 0;
     bool healthy = true;
+    /// It could not be connected to, twice or more, and answers again: what its caches held is gone.
+    bool restarted = false;
 
     bool operator==(const ProbeFinding&) const = default;
 };

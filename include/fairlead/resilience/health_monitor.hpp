@@ -134,22 +134,26 @@ class HealthMonitor {
         return probes;
     }
 
-    /// What came of a probe. A finding when its backend becomes unhealthy or healthy by it (with
-    /// `probe_ends_ejection` also whenever a healthy one passes), else nothing.
+    /// What came of a probe. A finding when its backend becomes unhealthy or healthy by it, when it passes
+    /// and at least two before it could not connect (`ProbeFinding::restarted`), and with
+    /// `probe_ends_ejection` whenever a healthy one passes; else nothing.
     std::optional<ProbeFinding> complete(const HealthProbe& probe, const Outcome& outcome, Time now) {
         Member* const member = current(probe);
         if (under_way_.erase(probe.number) == 0 || member == nullptr) return std::nullopt;
         member->probe = 0;
         const bool passed = outcome.kind == Outcome::success;
         bool tell = false;
+        bool restarted = false;
         if (passed) {
             tell = member->passed(options_);
+            restarted = std::exchange(member->unreachable, 0) >= 2;
         } else if (!judge(outcome, false).neutral) {
             tell = member->failed(options_);
         }
+        if (outcome.kind == Outcome::connect_error) ++member->unreachable;
         if (running_) plan(*member, member->schedule.next(now, pace_of(*member), member->hurries(), rng_));
-        if (!tell) return std::nullopt;
-        return ProbeFinding{member->config->name, member->incarnation, member->healthy};
+        if (!tell && !restarted) return std::nullopt;
+        return ProbeFinding{member->config->name, member->incarnation, member->healthy, restarted};
     }
 
     /// When to ask `due` again; `Time::max()` when only a completed probe or another call can change
@@ -219,7 +223,7 @@ class HealthMonitor {
         for (auto& [name, member] : members_) {
             if (!member.healthy) findings.push_back({name, member.incarnation, true});
             member.healthy = member.fresh = true;
-            member.failures = member.successes = 0;
+            member.failures = member.successes = member.unreachable = 0;
         }
         return findings;
     }
@@ -290,7 +294,8 @@ class HealthMonitor {
         bool fresh = true;  // no probe has said anything yet
         std::uint32_t failures = 0;
         std::uint32_t successes = 0;
-        std::uint64_t probe = 0;  // the one under way; 0: none
+        std::uint32_t unreachable = 0;  // probes that could not connect since the last that passed
+        std::uint64_t probe = 0;        // the one under way; 0: none
         bool queued = false;
         Turn turn{};
         std::uint64_t round = 0;  // of `set_members`, in which it was last named

@@ -11,7 +11,8 @@
 //
 // Do not use it on an Asio executor: `LoadPoller` (transport/load_poller.hpp) drives it there. Without it a
 // balancer sees only the load that it brought itself: with 16 gateways the mean time to the first token
-// doubles (1.4 s to 3.6 s in the simulator), since each sends to whom the others have filled.
+// is more than twice that with one (docs/choosing-a-strategy.md), since each sends to whom the others have
+// filled.
 #pragma once
 
 #include <algorithm>

@@ -34,7 +34,7 @@ namespace fairlead {
 ///
 /// When: language models with a prefix cache (vLLM, SGLang, ...) and requests that share beginnings. When
 /// not: no such cache, or no hashes to give. Cost: for 64 backends and 256 blocks about 1 us to choose, 2
-/// to 7 more to note where it went; O(backends + blocks held). Memory: 56 bytes a block of all caches
+/// to 8 more to note where it went; O(backends + blocks held). Memory: 56 bytes a block of all caches
 /// together, at most `Options::prefix_memory`; a backend that finds it used up is chosen by load alone.
 struct PrefixAffinity {
     static constexpr std::string_view name = "prefix_affinity";

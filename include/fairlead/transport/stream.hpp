@@ -99,6 +99,10 @@ class Stream {
     /// Reports the end of a body that `take_ready` called complete.
     void end_reached() { open_->was_read(asio::error::eof, 0); }
 
+    /// So many tokens of the answer have come, in all: the backend's outstanding work (`Balancer::came`).
+    /// Optional. Only on a true stream, after its first byte.
+    void came(std::uint64_t tokens) noexcept { open_->came(tokens); }
+
     /// What the answer's `usage` told, to be reported at the end.
     void count_tokens(std::uint64_t prompt, std::uint64_t completion) noexcept {
         open_->prompt_tokens = prompt;
@@ -196,6 +200,10 @@ struct OpenStream : std::enable_shared_from_this<OpenStream<Core, Transport>> {
             finish(is_cancelled ? Outcome{Outcome::cancelled}
                                 : Transport::outcome(error, std::as_const(head)));
         }
+    }
+
+    void came(std::uint64_t tokens) noexcept {
+        if (lease) core.came(lease, tokens);
     }
 
     void cancel() {
