@@ -14,7 +14,7 @@
 namespace gateway {
 
 /// Looks for a line `data: [DONE]` (the blank may be missing) in a stream of server-sent events that comes in
-/// pieces of any size. Lines end with LF, CRLF, CR or the stream's end.
+/// pieces of any size, and counts the events before it. Lines end with LF, CRLF, CR or the stream's end.
 ///
 /// Threads: one at a time. Cost: two searches over the bytes; copies 13 bytes a line, allocates nothing.
 class DoneMarker {

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -370,6 +372,38 @@ TEST_CASE("what stands behind urgent data is told, though no news of it come") {
     turn(io);
     CHECK(still->told == 0);
     watch.stop();
+}
+
+TEST_CASE("what was looked at lately is not looked at again") {
+    asio::io_context io;
+    Pair pair{io};
+    auto& poller = *ReadPoller::of(io.get_executor());
+    poller.collect();
+    pair.peer_sends("x");
+    poller.collect(std::chrono::hours{1});
+    CHECK(pair.watch.is_quiet());
+    poller.collect();
+    CHECK_FALSE(pair.watch.is_quiet());
+}
+
+TEST_CASE("watches that nobody waits with may be stopped by another thread while the loop runs") {
+    asio::io_context io;
+    Pair busy{io};
+    std::vector<std::unique_ptr<Pair>> idle;
+    for (int i = 0; i < 200; ++i) idle.push_back(std::make_unique<Pair>(io));
+    int turns = 0;
+    std::function<void()> again = [&] {
+        if (++turns < 20'000) wait(busy, again);  // it is never read, and so told at once
+    };
+    busy.peer_sends("x");
+    wait(busy, again);
+    std::thread loop{[&io] { io.run(); }};
+    for (auto& each : idle) {
+        each->peer_sends("x");  // news that comes while it is stopped
+        each.reset();
+    }
+    loop.join();
+    CHECK(turns == 20'000);
 }
 
 TEST_CASE("a child process has a poller of its own") {
