@@ -8,7 +8,6 @@
 #include <asio/buffer.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/post.hpp>
-#include <asio/write.hpp>
 
 #include <fairlead/transport/detail/dispatch.hpp>
 
@@ -107,12 +106,10 @@ Connection::~Connection() { server_->left(this); }
 void Connection::run() {
     asio::dispatch(get_executor(), [self = shared_from_this()] {
         std::error_code error;
-        const auto endpoint = self->socket_.remote_endpoint(error);
+        const auto endpoint = self->socket_.socket().remote_endpoint(error);
         if (error) return;  // gone before it was greeted
         self->peer_ = to_text(endpoint);
-        self->socket_.set_option(tcp::no_delay{true}, error);
-        self->socket_.non_blocking(true, error);
-        self->watch_.start(self->get_executor(), self->socket_.native_handle());
+        self->socket_.prepare(true);
         self->allow(self->server_->limits().head);
         self->wait_readable();
     });
@@ -165,8 +162,8 @@ void Connection::wait_readable() {
     if (waiting_ || state_ == State::closed) return;
     if (state_ == State::answering && pending_.size() >= max_pending) return;  // its turn has not come
     waiting_ = true;
-    if (watch_.is_on()) return watch_.wait(shared_from_this());
-    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](std::error_code error) {
+    if (socket_.is_watched()) return socket_.wait_readable(shared_from_this());
+    socket_.async_wait_readable([self = shared_from_this()](std::error_code error) {
         self->waiting_ = false;
         if (self->state_ != State::closed) self->on_readable(error);
     });
@@ -183,7 +180,6 @@ void Connection::on_readable(std::error_code error) {
         const auto into = place_for_body();
         std::size_t count = 0;
         if (!error) count = socket_.read_some(into, error);
-        if (count < into.size()) watch_.drained(error == asio::error::would_block);
         if (error == asio::error::would_block || error == asio::error::try_again) break;
         if (error) return state_ == State::answering ? client_left() : shut();
         if (state_ == State::lingering) break;
@@ -431,11 +427,11 @@ void Connection::send_rest(std::span<const asio::const_buffer> buffers, std::siz
     sending_ = std::move(rest);
     writing_ = true;
     allow(server_->limits().progress);
-    asio::async_write(socket_, asio::buffer(sending_),
-                      [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
-                          std::string{}.swap(self->sending_);
-                          self->on_sent(error, piece, last);
-                      });
+    socket_.async_write(asio::buffer(sending_),
+                        [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
+                            std::string{}.swap(self->sending_);
+                            self->on_sent(error, piece, last);
+                        });
 }
 
 /// `on_sent`, but not from within the call that sent.
@@ -484,7 +480,7 @@ void Connection::next_request() {
 
 void Connection::linger() {
     std::error_code error;
-    socket_.shutdown(tcp::socket::shutdown_send, error);
+    socket_.shutdown_send(error);
     if (error) return shut();
     state_ = State::lingering;
     allow(server_->limits().linger);
@@ -502,15 +498,12 @@ void Connection::shut() {
     if (state_ == State::closed) return;
     state_ = State::closed;
     last_tick_.store(never, std::memory_order_relaxed);
-    watch_.stop();
-    std::error_code ignored;
-    socket_.close(ignored);  // from here on nothing reads the data that was being sent
+    socket_.close();  // from here on nothing reads the data that was being sent
     responder_.reset();
 }
 
 void Connection::reset() {
-    std::error_code ignored;
-    socket_.set_option(asio::socket_base::linger{true, 0}, ignored);
+    socket_.reset_at_close();
     shut();
 }
 

@@ -14,7 +14,7 @@
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
 
-#include <fairlead/transport/detail/read_poller.hpp>
+#include <fairlead/transport/detail/polled_socket.hpp>
 #include <fairlead/transport/http_parser.hpp>
 
 #include "http_server/exchange.hpp"
@@ -88,8 +88,7 @@ class Connection final : public Exchange,
     void on_time_out();
     void allow(std::chrono::milliseconds time) noexcept;
 
-    asio::ip::tcp::socket socket_;
-    fairlead::detail::ReadWatch watch_{};  // goes before the socket
+    fairlead::detail::PolledSocket socket_;
     std::shared_ptr<Server> server_;
     std::string peer_{};
     State state_ = State::idle;

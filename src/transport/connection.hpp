@@ -1,9 +1,6 @@
 // One connection to a backend: a socket, perhaps TLS around it, and the parser of what comes.
 #pragma once
 
-#include <sys/socket.h>
-
-#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,13 +10,12 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/post.hpp>
 #include <asio/ssl/context.hpp>
 #include <asio/ssl/host_name_verification.hpp>
 #include <asio/ssl/stream.hpp>
 #include <asio/write.hpp>
 
-#include <fairlead/transport/detail/read_poller.hpp>
+#include <fairlead/transport/detail/polled_socket.hpp>
 #include <fairlead/transport/http_parser.hpp>
 
 namespace fairlead::detail {
@@ -34,7 +30,7 @@ class Connection {
   public:
     Connection(Strand executor, asio::ssl::context* tls, HttpLimits limits)
         : strand{std::move(executor)}, socket{strand}, parser{HttpParser::Kind::response, limits} {
-        if (tls != nullptr) tls_ = std::make_unique<Tls>(socket, *tls);
+        if (tls != nullptr) tls_ = std::make_unique<Tls>(socket.socket(), *tls);
     }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -42,12 +38,7 @@ class Connection {
     bool is_tls() const noexcept { return tls_ != nullptr; }
 
     /// After TCP is connected: what holds for every connection. TLS may have read what the socket had.
-    void prepare() {
-        std::error_code ignored;  // a socket that has broken since says so at the next read
-        socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
-        socket.non_blocking(true, ignored);
-        if (!tls_) watch_.start(strand, socket.native_handle());
-    }
+    void prepare() { socket.prepare(!tls_); }
 
     template <class Handler>
     void async_handshake(const std::string& host, bool host_is_name, bool verify, Handler handler) {
@@ -70,57 +61,36 @@ class Connection {
         if (tls_) {
             asio::async_write(*tls_, buffers, std::move(handler));
         } else {
-            asio::async_write(socket, buffers, std::move(handler));
+            socket.async_write(buffers, std::move(handler));
         }
-    }
-
-    /// Waits are told by the loop's poller, to a `ReadWaiter`.
-    bool is_watched() const noexcept { return watch_.is_on(); }
-
-    void wait_readable(std::shared_ptr<ReadWaiter> waiter) { watch_.wait(std::move(waiter)); }
-
-    template <class Handler>
-    void async_wait_readable(Handler handler) {
-        socket.async_wait(asio::ip::tcp::socket::wait_read, std::move(handler));
     }
 
     /// Does not block: `would_block` when nothing has come.
     std::size_t read_some(asio::mutable_buffer into, std::error_code& error) {
-        if (tls_) return tls_->read_some(into, error);
-        const auto got = socket.read_some(into, error);
-        if (got < into.size()) watch_.drained(error == asio::error::would_block);
-        return got;
+        return tls_ ? tls_->read_some(into, error) : socket.read_some(into, error);
     }
 
     /// Whether the peer has closed, or sent what nobody asked for, while the connection was idle: as far as
     /// the loop's poller knows, where it watches.
     bool is_stale() {
-        if (watch_.is_on() && watch_.is_quiet()) return false;
+        if (socket.is_quiet()) return false;
+        if (!tls_) return socket.has_something();
         char byte = 0;
-        if (!tls_) {
-            const auto got = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-            return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
-        }
         // Session tickets may have come; they are taken in here, and leave nothing to read.
         std::error_code error;
         const auto got = read_some(asio::buffer(&byte, 1), error);
         return got > 0 || (error != asio::error::would_block && error != asio::error::try_again);
     }
 
-    void close() {
-        watch_.stop();
-        std::error_code ignored;
-        socket.close(ignored);
-    }
+    void close() noexcept { socket.close(); }
 
     Strand strand;
-    asio::ip::tcp::socket socket;
+    PolledSocket socket;
     HttpParser parser;
 
   private:
     using Tls = asio::ssl::stream<asio::ip::tcp::socket&>;
     std::unique_ptr<Tls> tls_{};  // apart: it is large, and most backends are spoken to without
-    ReadWatch watch_{};           // goes before the socket
 };
 
 }  // namespace fairlead::detail

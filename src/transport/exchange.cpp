@@ -140,7 +140,7 @@ void Exchange::resolve() {
 }
 
 void Exchange::connect(const Endpoints& endpoints) {
-    asio::async_connect(connection_->socket, endpoints,
+    asio::async_connect(connection_->socket.socket(), endpoints,
                         bound([](Exchange& self, std::error_code error, const asio::ip::tcp::endpoint&) {
                             self.on_connected(error);
                         }));

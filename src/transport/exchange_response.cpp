@@ -25,10 +25,6 @@ std::array<char, std::size_t{64} * 1024>& borrowed_buffer() {
 // Memory for a body is taken at once up to here; a peer that announces more must send it first.
 constexpr std::uint64_t most_reserved = std::uint64_t{1024} * 1024;
 
-// Room below which a buffer is given rather than filled up: less than the least that chunks come in is no
-// gain.
-constexpr std::size_t least_room = 4096;
-
 bool is_event_stream(const HttpResponse& head) {
     constexpr std::string_view type = "text/event-stream";
     const auto said = head.headers.get("Content-Type").value_or("").substr(0, type.size());
@@ -47,8 +43,8 @@ void Exchange::wait_readable() {
     if (waiting_ || phase_ == Phase::done) return;
     waiting_ = true;
     // A former attempt's connection is closed, and tells nobody any more.
-    if (connection_->is_watched()) return connection_->wait_readable(shared_from_this());
-    connection_->async_wait_readable(bound([](Exchange& self, std::error_code error) {
+    if (connection_->socket.is_watched()) return connection_->socket.wait_readable(shared_from_this());
+    connection_->socket.async_wait_readable(bound([](Exchange& self, std::error_code error) {
         if (!error) return self.on_readable();
         self.waiting_ = false;
         self.on_read_error(error);
@@ -210,15 +206,15 @@ void Exchange::read_body() {
     if (piece_) into_ = asio::buffer(borrowed_buffer());
     if (into_.size() == 0) return complete_read({}, 0);
     auto* const base = static_cast<char*>(into_.data());
-    std::size_t kept = 0;
     for (;;) {
         std::error_code error;
-        const auto size = connection_->read_some(into_ + kept, error);
-        if (is_would_block(error)) return kept > 0 ? complete_read({}, kept) : wait_readable();
-        if (error) return complete_then(kept, [this, error] { on_read_error(error); });
-        std::span<const char> data{base + kept, size};
-        const std::size_t before = kept;
-        int pieces = 0;
+        const auto size = connection_->read_some(into_, error);
+        if (is_would_block(error)) {
+            return wait_readable();
+        }
+        if (error) return on_read_error(error);
+        std::span<const char> data{base, size};
+        std::size_t kept = 0;
         bool complete = false;
         while (!data.empty() && !complete) {
             const auto step = connection_->parser.feed(data);
@@ -229,17 +225,16 @@ void Exchange::read_body() {
             if (step.body.data() != base + kept)
                 std::memmove(base + kept, step.body.data(), step.body.size());
             kept += step.body.size();
-            ++pieces;
         }
-        if (kept > before) note_body({base + before, kept - before});
+        if (kept > 0) note_body({base, kept});
         if (complete) {
             message_done(data.empty());
             return kept > 0 ? complete_read({}, kept) : complete_read(asio::error::eof, 0);
         }
-        // Several chunks at once: the backend writes faster than they are read here, and the next are there
-        // already, or nearly. They save a write to the client and a wait.
-        if (kept > 0 && (pieces < 2 || into_.size() - kept < least_room)) return complete_read({}, kept);
-        if (kept == 0) limit_silence();
+        if (kept > 0) {
+            return complete_read({}, kept);
+        }
+        limit_silence();
         if (phase_ == Phase::done) return;
     }
 }
