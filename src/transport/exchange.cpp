@@ -23,8 +23,6 @@ namespace {
 // this time is as one that closes while the request is on its way.
 constexpr Duration shortly = std::chrono::microseconds{50};
 
-Time now() noexcept { return std::chrono::steady_clock::now(); }
-
 /// What is wrong with us (no descriptors, no memory) keeps the system's own words.
 std::error_code connect_error(std::error_code error) noexcept {
     if (error == asio::error::connection_refused) return TransportErrc::connection_refused;
@@ -273,6 +271,19 @@ void Exchange::limit(Duration wait, std::error_code why) {
     if (due() < armed_at_) arm(due());
 }
 
+/// More of a burst comes at once when it is read a little later.
+void Exchange::put_off_reading() {
+    connection_->socket.hold_news();
+    read_at_ = now() + Gathering::wait;
+    if (read_at_ < armed_at_) arm(read_at_);
+}
+
+void Exchange::read_put_off() {
+    read_at_ = Time::max();
+    if (due() != Time::max()) arm(due());
+    if (read_ || piece_) read_body();
+}
+
 void Exchange::no_limit() noexcept { limit_at_ = Time::max(); }
 
 /// Somebody waits for the body's next piece.
@@ -308,6 +319,7 @@ void Exchange::on_timer() {
     const Time at = due();
     if (at == Time::max()) return;
     if (now() < at) return arm(at);
+    if (at == read_at_) return read_put_off();
     fail(limit_at_ < overall_at_ ? limit_error_ : overall_error_);
 }
 

@@ -1,7 +1,9 @@
 // One request and its response over one connection, a second one where the first turned out to be closed.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,7 @@
 
 #include "connection.hpp"
 #include "event_comments.hpp"
+#include "gathering.hpp"
 #include "transport_state.hpp"
 
 namespace fairlead::detail {
@@ -79,12 +82,15 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     void close();
 
     // time
+    static Time now() noexcept { return std::chrono::steady_clock::now(); }
     void limit(Duration wait, std::error_code why);
     void no_limit() noexcept;
     void limit_silence();
     void note_body(std::string_view bytes);
-    Time due() const noexcept { return limit_at_ < overall_at_ ? limit_at_ : overall_at_; }
+    Time due() const noexcept { return std::min({limit_at_, overall_at_, read_at_}); }
     void arm(Time at);
+    void put_off_reading();
+    void read_put_off();
     void on_timer();
 
     /// A handler that keeps this exchange, and does nothing once the attempt it belongs to is over.
@@ -133,11 +139,13 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
 
     Time limit_at_ = Time::max();
     Time overall_at_ = Time::max();
+    Time read_at_ = Time::max();  // a read that was put off
     Time armed_at_ = Time::max();
     std::error_code limit_error_{};
     std::error_code overall_error_{};
     unsigned armed_ = 0;  // which wait of the timer counts
 
+    Gathering gathering_{};
     std::optional<EventComments> comments_{};  // where they do not count
     Duration silence_left_{};                  // the same: of the silence that was begun
 

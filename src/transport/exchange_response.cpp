@@ -193,6 +193,8 @@ HttpReady Exchange::take_ready() {
 
 void Exchange::begin_read() {
     limit_silence();
+    if (gathering_.pays() && phase_ != Phase::done && connection_->socket.is_watched())
+        return put_off_reading();
     // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
     if (!connection_->is_tls()) return wait_readable();
     asio::post(strand_, [self = shared_from_this()] {
@@ -210,11 +212,13 @@ void Exchange::read_body() {
         std::error_code error;
         const auto size = connection_->read_some(into_, error);
         if (is_would_block(error)) {
+            gathering_.found_nothing(now());
             return wait_readable();
         }
         if (error) return on_read_error(error);
         std::span<const char> data{base, size};
         std::size_t kept = 0;
+        int chunks = 0;
         bool complete = false;
         while (!data.empty() && !complete) {
             const auto step = connection_->parser.feed(data);
@@ -225,6 +229,7 @@ void Exchange::read_body() {
             if (step.body.data() != base + kept)
                 std::memmove(base + kept, step.body.data(), step.body.size());
             kept += step.body.size();
+            ++chunks;
         }
         if (kept > 0) note_body({base, kept});
         if (complete) {
@@ -232,6 +237,7 @@ void Exchange::read_body() {
             return kept > 0 ? complete_read({}, kept) : complete_read(asio::error::eof, 0);
         }
         if (kept > 0) {
+            gathering_.took(now(), chunks, kept);  // before whoever reads asks for more
             return complete_read({}, kept);
         }
         limit_silence();

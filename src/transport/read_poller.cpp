@@ -27,8 +27,8 @@ namespace {
 // Told in one turn of the loop, before what else it has to do: as many as Asio itself takes.
 constexpr int most_in_turn = 128;
 
-// A loop that comes back so soon will find more: it saves the way through the loop's own epoll to look at once,
-// so often before what else the loop has to do.
+// A loop that comes back so soon will find more: it saves the way through the loop's own epoll to look at
+// once, so often before what else the loop has to do.
 constexpr Duration closely = std::chrono::microseconds{50};
 constexpr int most_looks = 4;
 
@@ -82,6 +82,14 @@ bool ReadPoller::add(std::uint32_t index) noexcept {
     return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, slots_[index].socket, &event) == 0;
 }
 
+/// Whether the kernel tells news of it from now on. What is there when it begins to is news.
+bool ReadPoller::ask(std::uint32_t index, bool news) noexcept {
+    ::epoll_event event{};
+    event.events = news ? interest : std::uint32_t{EPOLLET};
+    event.data.u64 = key_of(index, slots_[index].use);
+    return ::epoll_ctl(epoll_, EPOLL_CTL_MOD, slots_[index].socket, &event) == 0;
+}
+
 /// Whether some of it is waited for.
 bool ReadPoller::look() noexcept {
     std::array<::epoll_event, 128> events;
@@ -109,6 +117,7 @@ ReadPoller* ReadPoller::of(const asio::any_io_executor&) { return nullptr; }
 ReadPoller::ReadPoller(asio::execution_context& context) : service{context} {}
 bool ReadPoller::open() { return false; }
 bool ReadPoller::add(std::uint32_t) noexcept { return false; }
+bool ReadPoller::ask(std::uint32_t, bool) noexcept { return false; }
 bool ReadPoller::look() noexcept { return false; }
 
 #endif
@@ -138,7 +147,7 @@ std::optional<std::uint32_t> ReadPoller::enter(int socket) {
     const auto index = free_.back();
     auto& slot = slots_[index];
     slot.socket = socket;
-    slot.news = slot.more = false;  // what is there already is news when it is looked for
+    slot.news = slot.more = slot.held = false;  // what is there already is news when it is looked for
     if (!add(index)) {
         slot.socket = -1;
         return std::nullopt;
@@ -169,10 +178,17 @@ void ReadPoller::wait(std::uint32_t index, std::shared_ptr<ReadWaiter> waiter) {
         auto& slot = slots_[index];
         slot.waiter = std::move(waiter);
         ++waiting_;
+        if (slot.held) slot.held = !ask(index, true);
         known = slot.news;
         if (known) enqueue(index);
     }
     known ? tell_soon() : arm();
+}
+
+void ReadPoller::hold(std::uint32_t index) noexcept {
+    const std::lock_guard lock{mutex_};
+    auto& slot = slots_[index];
+    if (!slot.held) slot.held = ask(index, false);
 }
 
 void ReadPoller::enqueue(std::uint32_t index) noexcept {
@@ -309,9 +325,14 @@ void ReadWatch::drained(bool would_block) noexcept {
     slot.news = slot.more && !would_block;
 }
 
+void ReadWatch::hold() noexcept {
+    if (poller_ != nullptr) poller_->hold(index_);
+}
+
 bool ReadWatch::is_quiet() const noexcept {
     const std::lock_guard lock{poller_->mutex_};
-    return !poller_->slots_[index_].news;
+    const auto& slot = poller_->slots_[index_];
+    return !slot.news && !slot.held;
 }
 
 }  // namespace fairlead::detail

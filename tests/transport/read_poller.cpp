@@ -155,6 +155,45 @@ TEST_CASE("a socket that was read until it was empty is told of again when more 
     }
 }
 
+TEST_CASE("what comes to a held socket wakes nobody, and the next wait tells it") {
+    asio::io_context io;
+    Pair pair{io};
+    Pair other{io};
+    const auto waits = wait(other);  // so that the loop looks
+    turn(io);
+    pair.watch.hold();
+    pair.watch.hold();
+    CHECK_FALSE(pair.watch.is_quiet());  // nobody knows
+    pair.peer_sends("held");
+    CHECK(io.poll() == 0);
+    const auto waiter = wait(pair);
+    turn(io);
+    CHECK(waiter->told == 1);
+    CHECK(pair.read() == "held");
+    CHECK(pair.watch.is_quiet());
+    // As before.
+    const auto again = wait(pair);
+    turn(io);
+    CHECK(again->told == 0);
+    pair.peer_sends("more");
+    turn(io);
+    CHECK(again->told == 1);
+    CHECK(waits->told == 0);
+}
+
+TEST_CASE("a held socket's place is nobody's burden: the next one there is told of") {
+    asio::io_context io;
+    {
+        Pair pair{io};
+        pair.watch.hold();
+    }
+    Pair next{io};
+    const auto waiter = wait(next);
+    next.peer_sends("x");
+    turn(io);
+    CHECK(waiter->told == 1);
+}
+
 TEST_CASE("a socket that may have more is told of again without more coming") {
     asio::io_context io;
     Pair pair{io};

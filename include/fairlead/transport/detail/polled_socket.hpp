@@ -51,6 +51,9 @@ class PolledSocket {
         socket_.async_wait(asio::ip::tcp::socket::wait_read, std::move(handler));
     }
 
+    /// Nobody waits for what comes now: the loop need not wake for it. Until the next wait.
+    void hold_news() noexcept { watch_.hold(); }
+
     /// Whether, as far as the poller knows, nothing has come that was not read. "No" may be wrong.
     bool is_quiet() const noexcept { return watch_.is_on() && watch_.is_quiet(); }
 

@@ -60,6 +60,7 @@ class ReadPoller final : public asio::execution_context::service {
         int socket = -1;        // none: the slot is free
         std::uint32_t use = 0;  // of how many watches this is, so that late news of a former one is none
         bool news = false;      // something may be there
+        bool held = false;      // the kernel is not asked for news
         bool more = false;      // behind the data, where a short read ends: the end, or what is urgent
         bool queued = false;
     };
@@ -68,6 +69,8 @@ class ReadPoller final : public asio::execution_context::service {
     bool add(std::uint32_t index) noexcept;
     std::optional<std::uint32_t> enter(int socket);
     void leave(std::uint32_t index) noexcept;
+    bool ask(std::uint32_t index, bool news) noexcept;
+    void hold(std::uint32_t index) noexcept;
     void wait(std::uint32_t index, std::shared_ptr<ReadWaiter> waiter);
 
     bool look() noexcept;
@@ -118,6 +121,9 @@ class ReadWatch {
     /// The last read got less than it asked for, or (`would_block`) nothing: there is no more until news
     /// come.
     void drained(bool would_block) noexcept;
+
+    /// Nobody waits, and nobody will for a moment: what comes until the next wait does not wake the loop.
+    void hold() noexcept;
 
     /// Whether nothing has come since, as far as was collected. "No" may be wrong.
     bool is_quiet() const noexcept;
