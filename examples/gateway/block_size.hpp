@@ -12,9 +12,8 @@
 namespace gateway {
 
 /// Brings the balancer's `prefix_block_tokens` to what the engines tell of their blocks
-/// (`LoadFigures::block_tokens`), where the settings leave it at its default and the engines are listened to.
-/// Of unlike engines the shortest counts, and never less than the default: shorter blocks cost, and tell no
-/// more.
+/// (`LoadFigures::block_tokens`), where the settings do not say it and the engines are listened to. Of
+/// unlike engines the shortest counts, and never less than is usual: shorter blocks cost, and tell no more.
 ///
 /// Threads: any.
 template <class Balancer>
@@ -28,7 +27,7 @@ class BlockSize {
     /// Tokens to a block. Looks at the backends once in `between`.
     std::uint32_t get(const fairlead::Options& set, Clock::time_point now) {
         if (is_due(now)) follow(set);
-        return balancer_.options().prefix_block_tokens;
+        return block_tokens_of(balancer_.options());
     }
 
   private:
@@ -42,7 +41,7 @@ class BlockSize {
 
     void follow(const fairlead::Options& set) {
         const auto in_force = balancer_.options().prefix_block_tokens;
-        const bool learns = set.load_monitor && set.prefix_block_tokens == by_default_;
+        const bool learns = set.load_monitor && set.prefix_block_tokens == 0;
         const auto wanted = learns ? shortest().value_or(in_force) : set.prefix_block_tokens;
         if (wanted == in_force) return;
         balancer_.update_options([&](auto& options) { options.prefix_block_tokens = wanted; });
@@ -52,14 +51,13 @@ class BlockSize {
         std::optional<std::uint32_t> least;
         for (const auto& backend : balancer_.snapshot()) {
             if (const auto tokens = backend.load.block_tokens)
-                least = std::min(least.value_or(longest), std::max(*tokens, by_default_));
+                least = std::min(least.value_or(longest), std::max(*tokens, fairlead::usual_block_tokens));
         }
         return least;
     }
 
     static constexpr std::uint32_t longest = 65'536;  // that the option allows
 
-    const std::uint32_t by_default_ = fairlead::Options{}.prefix_block_tokens;
     Balancer& balancer_;
     const Clock::duration between_;
     std::atomic<Clock::rep> due_{0};

@@ -133,7 +133,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         if (!learns && !hashes) return;
         // Keys stand on the settings alone: other gateways make the same of them.
         const auto block =
-            learns ? context_.block_size.get(settings.options, began_) : settings.options.prefix_block_tokens;
+            learns ? context_.block_size.get(settings.options, began_) : block_tokens_of(settings.options);
         prompt_ = read_prompt(original.body.view(), model_of_cache(), block);
         // A conversation grows, and what it begins with does not: its blocks would move it, turn by turn.
         if (hashes && prompt_.owner != 0) key_ = std::to_string(prompt_.owner);

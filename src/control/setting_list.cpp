@@ -126,8 +126,9 @@ constexpr SettingRow setting_rows[] = {
     {"load_headers", false, "", "whether answers are asked to tell the load in their headers (ORCA)",
      "是否要求响应头中给出负载（ORCA）"},
 
-    {"prefix_block_tokens", false, "tokens", "prefix_affinity: tokens to a block of a prompt's prefix",
-     "prefix_affinity：提示前缀每块的 token 数"},
+    {"prefix_block_tokens", false, "tokens",
+     "prefix_affinity: tokens to a block of a prompt's prefix; 0: as the engines tell, else 16",
+     "prefix_affinity：提示前缀每块的 token 数；0：按推理引擎所述，否则为 16"},
     {"prefix_cache_blocks", false, "blocks",
      "prefix_affinity: blocks of the cache of a backend that does not say",
      "prefix_affinity：后端未说明时其缓存的块数"},

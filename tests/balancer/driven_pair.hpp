@@ -560,7 +560,7 @@ class DrivenPair {
     StateReference reference_{plan_.options};
     ChoiceReference choices_;
     BeliefReference beliefs_{std::min<std::size_t>(plan_.options.prefix_cache_blocks, 4000),
-                             plan_.options.prefix_block_tokens};
+                             block_tokens_of(plan_.options)};
     double near_ = 0.02;         // how much more than the least a choice of prefix_affinity may cost
     std::uint64_t changes_ = 0;  // when choices were last followed
     std::unique_ptr<Tested> balancer_;

@@ -102,7 +102,7 @@ TEST_CASE("prompts are cut into blocks as the engines' caches cut them, unless t
     world.settings.strategy = "prefix_affinity";
     world.settings.options.load_monitor = true;
     world.settings.options.load_interval = 250ms;
-    const std::uint32_t set = GENERATE(16U, 32U);
+    const std::uint32_t set = GENERATE(0U, 16U, 32U);
     world.settings.options.prefix_block_tokens = set;
     auto longer = engine("long");
     longer.speed.block_tokens = 128;
@@ -118,7 +118,14 @@ TEST_CASE("prompts are cut into blocks as the engines' caches cut them, unless t
         return load_of(world, "long").block_tokens == 128U && load_of(world, "short").block_tokens == 64U;
     }));
     CHECK(test::status_of(world.ask(post(chat, hello))) == 200);
-    CHECK(world.gateway().balancer().options().prefix_block_tokens == (set == 16U ? 64U : 32U));
+    CHECK(world.gateway().balancer().options().prefix_block_tokens == (set == 0U ? 64U : set));
+
+    // What is said later counts from then on, also where it is what would be usual.
+    auto after = world.settings;
+    after.options.prefix_block_tokens = 16;
+    CHECK(world.gateway().reload(world.settings, after).applied);
+    CHECK(test::status_of(world.ask(post(chat, hello))) == 200);
+    CHECK(world.gateway().balancer().options().prefix_block_tokens == 16U);
 }
 
 TEST_CASE("when a client leaves its engine is free again at once, and every account is 0") {

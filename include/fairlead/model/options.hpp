@@ -25,6 +25,9 @@ struct RetryOn {
 /// as many places, so that a look takes one or two.
 inline constexpr std::uint32_t max_subset_limit = 2'048;
 
+/// Tokens to a block of a prompt's prefix where nobody says: as vLLM has it from the start.
+inline constexpr std::uint32_t usual_block_tokens = 16;
+
 /// To where a request's latency runs, for the strategies that look at it.
 enum class LatencyTo : std::uint8_t { first_byte, last_byte };
 
@@ -79,7 +82,7 @@ struct Options {
     bool load_headers = false;  ///< ask for the load in the headers of every answer (ORCA)
 
     // --- what prefix_affinity remembers ------------------------------------------------------------------
-    std::uint32_t prefix_block_tokens = 16;      ///< tokens to a block of `Criteria::prefix`, 1 to 65,536
+    std::uint32_t prefix_block_tokens = 0;  ///< tokens to a block of `Criteria::prefix`, 1 to 65,536; 0: 16
     std::uint64_t prefix_cache_blocks = 31'250;  ///< of a backend that does not say; 500,000 tokens
     std::size_t prefix_memory = std::size_t{144} * 1024 * 1024;  ///< bytes of all beliefs at most
     bool prefix_learned_speed = false;  ///< unlike hardware: costs divided by the speed seen of each
@@ -109,5 +112,10 @@ struct Options {
 
     bool operator==(const Options&) const = default;
 };
+
+/// Tokens to a block of a prompt's prefix, as the options say or, where they do not, as is usual.
+constexpr std::uint32_t block_tokens_of(const Options& options) noexcept {
+    return options.prefix_block_tokens != 0 ? options.prefix_block_tokens : usual_block_tokens;
+}
 
 }  // namespace fairlead

@@ -117,7 +117,7 @@ constexpr void visit_ranges(O& o, Visitor&& visit) {
 
     visit("load_interval", o.load_interval, Range{.low = 0.25, .high = 10});
 
-    visit("prefix_block_tokens", o.prefix_block_tokens, Range{.low = 1, .high = 65'536});
+    visit("prefix_block_tokens", o.prefix_block_tokens, Range{.low = 1, .high = 65'536, .or_zero = true});
     visit("prefix_cache_blocks", o.prefix_cache_blocks, Range{.low = 1, .high = 1e9});
     visit("prefix_memory", o.prefix_memory, count);
 

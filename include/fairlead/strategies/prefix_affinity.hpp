@@ -100,7 +100,7 @@ struct PrefixAffinity {
 
     std::uint32_t block_tokens_of(const State* state) const noexcept {
         if (block_tokens != 0) return block_tokens;
-        return state == nullptr ? Options{}.prefix_block_tokens : state->block_tokens();
+        return state == nullptr ? usual_block_tokens : state->block_tokens();
     }
 
     static bool is_excluded(const Candidate& candidate, const Criteria& criteria) noexcept {

@@ -30,7 +30,7 @@ class AffinityState {
     /// Any time. Relaxed: a choice between two of them is one of a moment ago.
     void set_options(const Options& options) noexcept {
         gateways_.store(options.gateways, std::memory_order_relaxed);
-        block_tokens_.store(options.prefix_block_tokens, std::memory_order_relaxed);
+        block_tokens_.store(block_tokens_of(options), std::memory_order_relaxed);
         learned_speed_.store(options.prefix_learned_speed, std::memory_order_relaxed);
         cache_blocks_.store(options.prefix_cache_blocks, std::memory_order_relaxed);
         memory_.store(options.prefix_memory, std::memory_order_relaxed);
@@ -131,7 +131,7 @@ class AffinityState {
     }
 
     std::atomic<std::uint32_t> gateways_{1};
-    std::atomic<std::uint32_t> block_tokens_{16};
+    std::atomic<std::uint32_t> block_tokens_{usual_block_tokens};
     std::atomic<bool> learned_speed_{false};
     std::atomic<std::size_t> cache_blocks_{0};
     std::atomic<std::size_t> memory_{0};
