@@ -144,7 +144,7 @@ double hit_rate_foretold(const simulator::Trace& trace, const std::string& strat
 
 }  // namespace
 
-TEST_CASE("the engines' own hit counters show what the simulator foretells") {
+TEST_CASE("the engines' own hit counters show what the simulator foretells", "[figures]") {
     const auto trace = chat_traffic();
     const double foretold = hit_rate_foretold(trace, "prefix_affinity");
     const double shown = hit_rate_on_sockets(trace, "prefix_affinity");
