@@ -1,5 +1,6 @@
 // The gateway's rules that need no socket: which model, which headers, which errors.
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include <asio/error.hpp>
 
 #include <fairlead/model/error.hpp>
+#include <fairlead/transport/transport_error.hpp>
 
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
@@ -126,6 +128,18 @@ TEST_CASE("each way of not relaying has its status") {
     for (const auto& [errc, status] : expected) {
         INFO(make_error_code(errc).message());
         CHECK(gateway::could_not_relay(errc).status == status);
+    }
+    // The five limits of time, and of sending: each is 504, in words of its own.
+    std::set<std::string> messages;
+    using fairlead::TransportErrc;
+    for (const auto late :
+         {TransportErrc::connect_timeout, TransportErrc::write_timeout, TransportErrc::response_timeout,
+          TransportErrc::first_byte_timeout, TransportErrc::idle_timeout, TransportErrc::total_timeout}) {
+        const auto error = gateway::could_not_relay(late);
+        INFO(error.message);
+        CHECK(error.status == 504);
+        CHECK(error.code == "timeout");
+        CHECK(messages.insert(error.message).second);
     }
     CHECK(gateway::could_not_relay(asio::error::connection_refused).status == 502);
     CHECK(gateway::could_not_relay(asio::error::connection_reset).status == 502);

@@ -119,6 +119,7 @@ TEST_CASE("a backend that fails in a millisecond does not draw the requests, eve
     scenario.fleet[2].fails = [](double) { return true; };
     CHECK(simulate<ResponseTime>(scenario).share(2) <= 0.01);
     CHECK(simulate<LeastConnections>(scenario).share(2) <= 0.03);
+    CHECK(simulate<LeastTokens>(scenario).share(2) <= 0.03);
     // What it would be otherwise: a rotation gives it its full eighth.
     CHECK(simulate<RoundRobin>(scenario).share(2) == Approx(0.125).margin(0.001));
 }
