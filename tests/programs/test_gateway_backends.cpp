@@ -104,6 +104,39 @@ TEST_CASE("what does not end with [DONE] by its nature is complete without") {
     CHECK(counts_as_complete(chunked({token}, "text/event-stream", "Content-Encoding: gzip\r\n")));
 }
 
+TEST_CASE("comments alone keep a stream alive, unless the settings say that they are no answer") {
+    const bool comments_count = GENERATE(true, false);
+    // The silence that is allowed must be as long as the engine may have to wait for the machine: doubled
+    // until it is.
+    for (auto silence = std::chrono::milliseconds{20};; silence *= 2) {
+        REQUIRE(silence < std::chrono::minutes{1});
+        // Only time that was waited counts as silence: where comments are none it may take longer to add up.
+        const std::chrono::milliseconds patience = comments_count ? 3 * silence : std::chrono::minutes{1};
+        fairlead::test::RawPeer engine{[patience](auto& connection) {
+            connection.read_request();
+            connection.send(std::string{"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"} +
+                            token);
+            const auto end = std::chrono::steady_clock::now() + patience;
+            while (std::chrono::steady_clock::now() < end) {
+                if (!connection.send(": ping\n\n")) return;
+            }
+            connection.send("data: [DONE]\n\n");
+        }};
+        World world;
+        world.settings.comments_count = comments_count;
+        world.backend_at("only", engine.url()).idle_timeout = silence;
+        world.settings.options.health_check = false;
+        world.start();
+        const auto got = world.connect().send(post(chat, hello_stream, "Connection: close\r\n")).read_all();
+        const bool complete = got.ends_with("0\r\n\r\n");
+        REQUIRE(world.eventually([&] { return world.in_flight() == 0; }));
+        const auto figures = world.gateway().balancer().snapshot().front();
+        CHECK(figures.outcomes[fairlead::Outcome::timeout] == (complete ? 0 : 1));
+        if (!comments_count) CHECK_FALSE(complete);
+        if (!comments_count || complete) break;
+    }
+}
+
 TEST_CASE("a type is JSON in any case, and a body of another type names no model") {
     Recorder a;
     Recorder b;
