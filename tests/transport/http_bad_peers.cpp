@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <string>
+#include <vector>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
@@ -119,6 +120,29 @@ TEST_CASE("a backend that takes no bytes is given up within timeout") {
     auto backend = backend_at(peer.url());
     backend.timeout = soon;
     CHECK(send(io, http, backend, post(std::string(std::size_t{64} << 20, 'x'))).error == E::write_timeout);
+}
+
+TEST_CASE("a connection that nobody takes ends with connect_timeout") {
+    asio::io_context io;
+    // Linux drops what would connect once a listener's queue is full, of one in this case.
+    asio::ip::tcp::acceptor busy{io};
+    busy.open(asio::ip::tcp::v4());
+    busy.bind({asio::ip::address_v4::loopback(), 0});
+    busy.listen(0);
+    std::vector<asio::ip::tcp::socket> queue;
+    for (int i = 0; i < 4; ++i) {
+        auto& socket = queue.emplace_back(io, asio::ip::tcp::v4());
+        socket.native_non_blocking(true);
+        // Asio's own would wait for the end of what is only to be begun.
+        const auto to = busy.local_endpoint();
+        ::connect(socket.native_handle(), to.data(), static_cast<socklen_t>(to.size()));
+    }
+    HttpTransport http{io};
+    auto backend = backend_at("http://127.0.0.1:" + std::to_string(busy.local_endpoint().port()));
+    backend.connect_timeout = soon;
+    const auto sent = send(io, http, backend, post());
+    CHECK(sent.error == E::connect_timeout);
+    CHECK(HttpTransport::outcome(sent.error, {}).kind == Outcome::timeout);
 }
 
 TEST_CASE("a TLS handshake that gets no answer ends with connect_timeout") {
