@@ -105,7 +105,10 @@ class RawClient {
   private:
     bool read_some() {
         char bytes[4096];
-        const auto count = ::recv(socket_, bytes, sizeof bytes, 0);
+        ssize_t count = 0;
+        // A socket with a time-out is not read on by itself when the process was stopped for a while.
+        do count = ::recv(socket_, bytes, sizeof bytes, 0);
+        while (count < 0 && errno == EINTR);
         if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             throw std::runtime_error{"the server is silent"};
         if (count <= 0) return false;
