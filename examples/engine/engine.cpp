@@ -101,12 +101,13 @@ std::uint64_t Engine::steps_alike() const {
     return std::max<std::uint64_t>(least, 1);
 }
 
-/// Somebody came or left: the steps after the present one are no longer what they would have been.
-void Engine::cut(Time now) {
-    if (alike_ <= 1) return;
-    const auto whole = static_cast<std::uint64_t>((now - began_) / length_);
-    alike_ = std::min(alike_, whole + 1);
+/// Of the steps under way, those that ended by `now`; of one alone none has, or `advance` would have.
+std::uint64_t Engine::steps_done(Time now) const {
+    return alike_ <= 1 ? 0 : static_cast<std::uint64_t>((now - began_) / length_);
 }
+
+/// Somebody came or left: the steps after the present one are no longer what they would have been.
+void Engine::cut(Time now) { alike_ = std::min(alike_, steps_done(now) + 1); }
 
 void Engine::finish(std::vector<Event>& events) {
     const Time end = *next();

@@ -99,6 +99,16 @@ class Engine {
     /// Forgets every cached block, as a restart does. Requests go on.
     void lose_cache() { cache_.clear(); }
 
+    /// Calls `visit(id, tokens)` for each answer under way, with how many of its tokens were made by `now`,
+    /// after `advance(now)`: what `every_token` would have told of by then. O(batch).
+    template <class Visit>
+    void each_answer(Time now, Visit&& visit) const {
+        const std::uint64_t steps = total_.steps + (busy_ ? steps_done(now) : 0);
+        for (const auto& sequence : running_) {
+            if (is_decoding(sequence)) visit(sequence.id, steps - sequence.first_step + 1);
+        }
+    }
+
     Figures figures() const;
     const Profile& profile() const { return profile_; }
     const BlockCache& cache() const { return cache_; }
@@ -123,6 +133,7 @@ class Engine {
     void admit(std::uint64_t tokens_to_spare);
     void start(std::uint64_t& tokens_to_spare);
     std::uint64_t steps_alike() const;
+    std::uint64_t steps_done(Time now) const;
     void cut(Time now);
     void finish(std::vector<Event>& events);
     void compute(Sequence& sequence);

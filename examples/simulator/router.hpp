@@ -33,6 +33,7 @@ class Router {
 
     virtual fairlead::Lease select(const fairlead::Criteria& criteria) = 0;
     virtual void first_byte(fairlead::Lease& lease) = 0;
+    virtual void came(fairlead::Lease& lease, std::uint64_t tokens) = 0;
     virtual void report(fairlead::Lease&& lease, const fairlead::Outcome& outcome) = 0;
     virtual void add(fairlead::BackendConfig config) = 0;
 
@@ -62,6 +63,7 @@ class RouterOf : public Router {
         return lease;
     }
     void first_byte(fairlead::Lease& lease) override { balancer_.first_byte(lease); }
+    void came(fairlead::Lease& lease, std::uint64_t tokens) override { balancer_.came(lease, tokens); }
     void report(fairlead::Lease&& lease, const fairlead::Outcome& outcome) override {
         balancer_.report(std::move(lease), outcome);
     }

@@ -59,6 +59,7 @@ Simulation::Simulation(const Scenario& scenario, const MakeRouter& make_router)
     const double interval = std::max(1.0, static_cast<double>(scenario.gateways) / 10);
     between_scrapes_ = std::chrono::duration_cast<Duration>(
         std::chrono::duration<double>(interval / static_cast<double>(scenario.gateways)));
+    told_.resize(scenario.gateways);
     result_.sent.resize(scenario.backends);
 }
 
@@ -144,6 +145,19 @@ void Simulation::tell(const inference::Engine::Event& event) {
     outcome.completion_tokens = request.output_tokens;
     router.report(std::move(flight.lease), outcome);
     release(event.id);
+}
+
+/// A gateway counts the tokens of its streams as they pass. It looks at the count only when it chooses: told
+/// of then, and not at each of an answer's hundreds of tokens, it chooses the same.
+void Simulation::tell_what_came(std::size_t gateway) {
+    if (told_[gateway] == now_) return;
+    told_[gateway] = now_;
+    for (const auto& engine : engines_) {
+        engine.each_answer(now_, [&](inference::Engine::Id id, std::uint64_t tokens) {
+            auto& flight = flights_[id];
+            if (flight.gateway == gateway) routers_[gateway]->came(flight.lease, tokens);
+        });
+    }
 }
 
 void Simulation::happen(const Happening& happening) {
@@ -239,6 +253,7 @@ void Simulation::send(std::size_t slot) {
     criteria.prefix = flight.blocks;
     criteria.owner = request.conversation;
     criteria.exclude = tried;
+    tell_what_came(flight.gateway);
     flight.lease = routers_[flight.gateway]->select(criteria);
     if (!flight.lease) {
         ++(flight.tries == 0 ? result_.shed : result_.failed);

@@ -62,6 +62,7 @@ class Simulation {
     fairlead::Time next_time() const;
     void advance_engines();
     void tell(const inference::Engine::Event& event);
+    void tell_what_came(std::size_t gateway);
     void happen(const Happening& happening);
     void restart(std::size_t backend, Duration down);
     void scrape(std::size_t gateway);
@@ -77,6 +78,7 @@ class Simulation {
     std::vector<fairlead::Time> engine_next_{};
     std::vector<fairlead::Time> down_until_{};
     std::vector<std::unique_ptr<Router>> routers_{};
+    std::vector<fairlead::Time> told_{};  // up to when each gateway knows what came of its answers
     std::vector<Flight> flights_{};
     std::vector<std::size_t> free_{};
     std::deque<Refusal> refusals_{};  // connections refused, in order of time

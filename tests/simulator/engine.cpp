@@ -277,6 +277,37 @@ TEST_CASE("engine: steps taken together end where the same steps end one by one,
     }
 }
 
+TEST_CASE("engine: how far each answer is can be asked at any time, and is what each token would have told") {
+    Profile profile;
+    profile.max_batch = 6;
+    Engine engine{profile};
+    profile.every_token = true;
+    Engine telling{profile};
+    Rng rng{3};
+    Time now = zero;
+    std::map<Engine::Id, std::uint64_t> told;  // of those under way
+    std::size_t compared = 0;
+    for (Engine::Id id = 1; id <= 300; ++id) {
+        now += std::chrono::milliseconds{rng.below(900)};
+        std::vector<Engine::Event> events;
+        engine.advance(now, events);
+        events.clear();
+        telling.advance(now, events);
+        for (const auto& event : events) {
+            told[event.id] += event.tokens;
+            if (event.last) told.erase(event.id);
+        }
+        std::map<Engine::Id, std::uint64_t> asked;
+        engine.each_answer(now, [&](Engine::Id one, std::uint64_t tokens) { asked[one] = tokens; });
+        REQUIRE(asked == told);
+        compared += asked.size();
+        const Engine::Request request{{}, 1 + rng.below(6'000), 1 + rng.below(150)};
+        REQUIRE(engine.submit(id, request, now));
+        REQUIRE(telling.submit(id, request, now));
+    }
+    CHECK(compared > 300);
+}
+
 TEST_CASE("engine: a request that leaves gives back its place and its room, and is not told of again") {
     Engine engine{Profile{}};
     REQUIRE(engine.submit(1, {{}, 100, 50}, zero));

@@ -200,6 +200,29 @@ TEST_CASE("simulation: gateways see their own requests only") {
     CHECK(apart > 1.5 * together);
 }
 
+TEST_CASE("simulation: a gateway counts the tokens of its streams as they come, and no others'") {
+    // One long answer, of which 1,400 tokens have come after half a minute, when short requests begin: ten of
+    // them are under way at a time, with fewer tokens all together.
+    auto trace = evenly(1, 0s, 100, 3'000);
+    for (int i = 0; i < 100; ++i) trace.push_back({30s + std::chrono::milliseconds{100 * i}, 10, 40, {}, 0});
+    auto scenario = of(trace);
+    scenario.backends = 2;
+    const auto sent_beside_it = [&](const char* strategy) {
+        const auto result = run(scenario, strategy);
+        const auto last =
+            std::max_element(result.served.begin(), result.served.end(),
+                             [](const auto& a, const auto& b) { return a.arrived > b.arrived; });
+        return result.sent[last->backend] - 1;
+    };
+    CHECK(sent_beside_it("least_tokens") == 0);
+    CHECK(sent_beside_it("least_connections") > 40);
+    // Of two gateways the other one knows nothing of it: half of its requests, a quarter of all, go there.
+    scenario.gateways = 2;
+    const auto sent = sent_beside_it("least_tokens");
+    CHECK(sent > 10);
+    CHECK(sent < 40);
+}
+
 TEST_CASE("simulation: wrong estimates reach the strategy, not the engine") {
     const auto trace = traffic(200);
     auto scenario = of(trace);
