@@ -1,177 +1,98 @@
-// What prefix_affinity is held to, on generated traffic with fixed seeds. Bounds are those of the design,
-// measured figures in brackets; docs/choosing-a-strategy.md has those of a real trace.
+// What prefix_affinity is held to with one gateway, on generated traffic with fixed seeds. Bounds are those
+// of the design, measured figures in brackets; docs/choosing-a-strategy.md has those of a real trace.
+//
+// The nearer a fleet is to its limit, the more a lost hit or a wrong estimate costs: requests that queue pay
+// for it, too. At 1.25 times the pace of seed 1 requests begin to queue.
 #include <algorithm>
-#include <chrono>
 #include <string>
 
 #include "simulator/contestants.hpp"
-#include "simulator/generator.hpp"
-#include "simulator/run.hpp"
+#include "simulator/measured.hpp"
 #include "support/catch.hpp"
 
 namespace {
 
 using namespace simulator;
-using namespace std::chrono_literals;
-
-/// A quarter of an hour.
-Trace chat(std::uint64_t seed = 1) {
-    Traffic traffic;
-    traffic.requests = 2'400;
-    traffic.seed = seed;
-    return generate(traffic);
-}
-
-Scenario fleet(double load) {
-    static const Trace trace = chat();
-    Scenario scenario;
-    scenario.trace = &trace;
-    scenario.load = load;
-    return scenario;
-}
-
-Summary figures(const Scenario& scenario, const std::string& strategy) {
-    return summary_of(run(scenario, strategy));
-}
 
 TEST_CASE(
     "prefix_affinity has the best mean and p90 at every load, near the highest hit rate, and no hot spot") {
-    for (const double load : {0.7, 1.25}) {
-        INFO("load " << load);
-        const auto own = figures(fleet(load), "prefix_affinity");
-        double hit_rate = 0;
-        for (const auto& other : contestants()) {
-            if (!other.is_usual || other.name == "prefix_affinity") continue;
-            INFO(other.name);
-            const auto its = figures(fleet(load), other.name);
-            CHECK(own.mean < its.mean);
-            CHECK(own.p90 < its.p90);
-            hit_rate = std::max(hit_rate, its.hit_rate);
+    // 16 backends at twice the pace are as busy as 8; each finds half as many requests of its own.
+    for (const std::size_t backends : {8U, 16U}) {
+        for (const double load : {0.7, 1.0, 1.25}) {
+            INFO(backends << " backends, load " << load);
+            Setting setting;
+            setting.backends = backends;
+            setting.load = load * static_cast<double>(backends) / 8;
+            setting.requests = 1'600;
+            const auto own = figures_of(setting, "prefix_affinity");
+            double hit_rate = 0;
+            for (const auto& other : contestants()) {
+                if (!other.is_usual || other.name == "prefix_affinity") continue;
+                INFO(other.name);
+                const auto its = figures_of(setting, other.name);
+                CHECK(own.mean < its.mean);
+                CHECK(own.p90 < its.p90);
+                hit_rate = std::max(hit_rate, its.hit_rate);
+            }
+            CHECK(own.hit_rate > hit_rate - 0.03);
+            // [1.05 to 1.20.] A hundred requests for each of sixteen: equal chances alone bring the largest
+            // share to 1 + 1.8 / 10 in the mean.
+            CHECK(own.imbalance < 1.3);
         }
-        CHECK(own.hit_rate > hit_rate - 0.03);
-        CHECK(own.imbalance < 1.3);
     }
 }
 
 TEST_CASE("prefix_affinity saves the more the higher the load, with a small cache and with a large one") {
-    struct Setting {
-        std::size_t blocks;
+    struct Load {
         double load;
         double bound;
     };
-    // [0.58, 0.39, 0.36 of least_connections; 0.85 of the threshold rule; 1.29 times the hits]
-    for (const auto& [blocks, load, bound] :
-         {Setting{1'000, 0.7, 0.70}, Setting{4'000, 1, 0.58}, Setting{1'000, 1.25, 0.45}}) {
-        INFO(blocks << " blocks, load " << load);
-        auto scenario = fleet(load);
-        scenario.engine.cache_blocks = blocks;
-        const auto own = figures(scenario, "prefix_affinity");
-        CHECK(own.mean <= bound * figures(scenario, "least_connections").mean);
-        CHECK(own.mean <= 0.92 * figures(scenario, "threshold_cache_aware").mean);
-        CHECK(own.hit_rate >= 1.05 * figures(scenario, "consistent_hash_bounded").hit_rate);
-    }
-}
-
-TEST_CASE(
-    "with many gateways an owner is as good as prefix hashing, and signals bring most of one gateway back") {
-    const auto trace = chat(4);
-    auto alone = fleet(1);
-    alone.trace = &trace;
-    const double one = figures(alone, "prefix_affinity").mean;
-    // [owner 0.96 of prefix hashing, 0.63 of least_connections; both 1.52 of one gateway]
-    for (const std::size_t gateways : {16U, 64U}) {
-        INFO(gateways << " gateways");
-        auto scenario = alone;
-        scenario.gateways = gateways;
-        const double hashing = figures(scenario, "consistent_hash").mean;
-        const double least_connections = figures(scenario, "least_connections").mean;
-        scenario.owner = false;
-        const double nothing = figures(scenario, "prefix_affinity").mean;
-        scenario.owner = true;
-        const double owner = figures(scenario, "prefix_affinity").mean;
-        scenario.signals = Signals::on;
-        const double both = figures(scenario, "prefix_affinity").mean;
-        CHECK(owner < nothing);
-        CHECK(both < owner);
-        CHECK(owner <= 1.04 * hashing);
-        CHECK(owner <= 0.80 * least_connections);
-        CHECK(both <= 1.90 * one);
-    }
-}
-
-TEST_CASE("prompts estimated twice or half as long as they are cost at most a twentieth") {
-    auto scenario = fleet(1);
-    const double right = figures(scenario, "prefix_affinity").mean;
-    for (const double factor : {0.5, 2.0}) {
-        INFO(factor);
-        scenario.estimate = factor;
-        CHECK(figures(scenario, "prefix_affinity").mean <= 1.05 * right);
-    }
-}
-
-// [1.18 and 1.00; on the real trace 1.09 and 1.04]
-TEST_CASE("a cache believed half or twice as large as it is costs at most a quarter") {
-    auto scenario = fleet(1);
-    const double right = figures(scenario, "prefix_affinity").mean;
     for (const std::size_t blocks : {1'000U, 4'000U}) {
-        INFO(blocks);
-        scenario.believed_blocks = blocks;
-        CHECK(figures(scenario, "prefix_affinity").mean <= 1.25 * right);
+        for (const auto& [load, bound] : {Load{0.7, 0.70}, Load{1, 0.58}, Load{1.25, 0.45}}) {
+            INFO(blocks << " blocks, load " << load);
+            // [by load 0.58, 0.46, 0.36 and 0.51, 0.39, 0.30 of least_connections; 0.88 of the threshold rule
+            // at most; 1.29 times the hits of bounded hashing and 0.94 of those of hashing at least]
+            Setting setting;
+            setting.cache_blocks = blocks;
+            setting.load = load;
+            const auto own = figures_of(setting, "prefix_affinity");
+            CHECK(own.mean / figures_of(setting, "least_connections").mean <= bound);
+            CHECK(own.mean / figures_of(setting, "threshold_cache_aware").mean <= 0.92);
+            CHECK(own.hit_rate / figures_of(setting, "consistent_hash_bounded").hit_rate >= 1.05);
+            // Hashing without a bound on load finds what one cache as large as all would find, which nobody
+            // can surpass; prefix_affinity gives up a tenth of that at most, for the load.
+            CHECK(own.hit_rate / figures_of(setting, "consistent_hash").hit_rate >= 0.90);
+        }
     }
 }
 
-TEST_CASE("a backend that is added is not flooded") {
-    auto scenario = fleet(1);
-    scenario.happenings = {{Happening::Kind::add, 240s, 0, {}, 1}};
-    const auto timeline = timeline_of(run(scenario, "prefix_affinity"), 60);
-    REQUIRE(timeline.size() > 8);
-    std::uint64_t added = 0;
-    std::uint64_t all = 0;
-    for (std::size_t minute = 4; minute < 8; ++minute) {
-        added += timeline[minute].served[8];
-        for (const auto served : timeline[minute].served) all += served;
-    }
-    // A ninth would be fair: it gets its part from the first minutes on, and not all that comes.
-    CHECK(9 * added > all / 2);
-    CHECK(9 * added < 2 * all);
-}
-
-/// Mean time to the first token and hit rate of those that arrived in [from, to) seconds.
-Summary between(const Result& result, double from, double to) {
-    Result part;
-    for (const auto& each : result.served) {
-        if (each.arrived >= from && each.arrived < to) part.served.push_back(each);
-    }
-    return summary_of(part);
-}
-
-TEST_CASE("four minutes after a cache was lost or the system prompt changed all is as it would have been") {
-    const auto undisturbed = run(fleet(1), "prefix_affinity");
-    for (const auto kind : {Happening::Kind::restart, Happening::Kind::prompt}) {
-        INFO(static_cast<int>(kind));
-        auto scenario = fleet(1);
-        scenario.happenings = {{kind, 150s, 0, 5s, 1}};
-        const auto disturbed = run(scenario, "prefix_affinity");
-        CHECK(disturbed.served.size() == undisturbed.served.size());
-        const auto before = between(undisturbed, 390, 700);
-        const auto after = between(disturbed, 390, 700);
-        CHECK(after.mean <= 1.15 * before.mean);
-        CHECK(after.hit_rate >= before.hit_rate - 0.05);
+// [0.99 to 1.02. Seed 1 alone, at load 1.25: 1.08 when prompts are taken for twice as long]
+TEST_CASE("prompts estimated twice or half as long as they are cost at most a twentieth") {
+    for (const double load : {0.7, 1.0, 1.25}) {
+        Setting setting;
+        setting.load = load;
+        // Chance alone moves the mean of four seeds by 1 % at load 1.25, by less at the others.
+        const std::uint64_t seeds = load > 1 ? 4 : 3;
+        const double right = mean_over(setting, seeds);
+        for (const double factor : {0.5, 2.0}) {
+            INFO("load " << load << ", estimated " << factor << " times as long");
+            setting.estimate = factor;
+            CHECK(mean_over(setting, seeds) / right <= 1.05);
+        }
     }
 }
 
-TEST_CASE(
-    "a common system prompt longer than prefix hashing's key makes no hot spot, with an owner neither") {
-    Traffic traffic;
-    traffic.requests = 1'500;
-    traffic.common_tokens = 3'000;
-    const auto trace = generate(traffic);
-    auto scenario = fleet(1);
-    scenario.trace = &trace;
-    CHECK(figures(scenario, "consistent_hash").imbalance > 3);  // all to one of eight
-    CHECK(figures(scenario, "prefix_affinity").imbalance < 1.3);
-    scenario.gateways = 16;
-    CHECK(figures(scenario, "prefix_affinity").imbalance < 1.3);
+// [1.08 and 0.99; 1.05 to 1.13 and 0.98 to 1.00 by seed. At load 1.25 the mean is 1.16: beyond the bound,
+// which is for the trace's own pace. A belief of half the size finds fewer hits, and these have to be
+// computed.]
+TEST_CASE("a cache believed half or twice as large as it is costs at most 12 %") {
+    Setting setting;
+    const double right = mean_over(setting, 4);
+    for (const std::size_t blocks : {1'000U, 4'000U}) {
+        INFO("2,000 blocks, believed to be " << blocks);
+        setting.believed_blocks = blocks;
+        CHECK(mean_over(setting, 4) / right <= 1.12);
+    }
 }
 
 }  // namespace
