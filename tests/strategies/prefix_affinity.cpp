@@ -371,6 +371,90 @@ TEST_CASE("gateways that share a fleet send a new conversation to the same backe
     CHECK(owners.size() > 10);  // a common beginning makes nobody the owner of all
 }
 
+TEST_CASE(
+    "a fifth of what nobody holds is taken to lie with its owner, two where engines show tokens that wait") {
+    const ManualClock clock;
+    Affine fleet{test::fleet(4, 1000), seeded(1, 16), NoTransport{}, {}, clock};
+    const auto known = prompt(7, 20);
+    const std::string home = ask(fleet, known);
+    const auto longer = prompt(7, 100);
+    // 320 of 1,600 tokens lie at home; the owner is another one for some conversation of these.
+    const auto owners = [&](std::uint64_t talk) {
+        for (const auto& term : fleet.explain({.tokens = 1600, .prefix = longer, .owner = talk})) {
+            if (term.name != home && term.cached > 0) return term.cached;
+        }
+        return 0.0F;
+    };
+    std::uint64_t talk = 1;
+    while (owners(talk) == 0) REQUIRE(++talk < 50);
+    CHECK(owners(talk) == Approx(0.2 * (1600 - 320)));
+    LoadReport report;
+    report.waiting = 0;
+    report.at = clock.now();
+    REQUIRE_FALSE(fleet.report_load("b0", report));
+    CHECK(owners(talk) == Approx(0.2 * (1600 - 320)));  // how many wait says less
+    report.waiting_tokens = 0;
+    REQUIRE_FALSE(fleet.report_load("b0", report));
+    CHECK(owners(talk) == Approx(0.4 * (1600 - 320)));
+    Affine alone{test::fleet(4, 1000), seeded(1, 1)};  // one gateway has no need of an owner
+    for (const auto& term : alone.explain({.tokens = 1600, .prefix = longer, .owner = talk}))
+        CHECK(term.cached == 0);
+}
+
+TEST_CASE(
+    "waiting tokens that engines show count as they are, and who shows none is taken for an average one") {
+    const ManualClock clock;
+    Affine fleet{test::fleet(3, 1000), seeded(), NoTransport{}, {}, clock};
+    for (const auto& [name, tokens] : {std::pair{"b0", 3000.0}, {"b1", 1000.0}}) {
+        LoadReport report;
+        report.waiting = 1;
+        report.waiting_tokens = tokens;
+        report.at = clock.now();
+        REQUIRE_FALSE(fleet.report_load(name, report));
+    }
+    std::map<std::string, float> waiting;
+    for (const auto& term : fleet.explain({.tokens = 100})) waiting[term.name] = term.waiting;
+    CHECK(waiting["b0"] == Approx(3000));
+    CHECK(waiting["b1"] == Approx(1000));
+    CHECK(waiting["b2"] == Approx(2000));
+}
+
+TEST_CASE(
+    "chance decides among costs within 2 % of the least, within 5 % where all gateways see the same load") {
+    const ManualClock clock;
+    // How many of a thousand go to the dearer one of two: each ends before the next one comes.
+    const auto dearer = [&](Affine& fleet, const std::string& cheap) {
+        int count = 0;
+        for (int i = 0; i < 1000; ++i) {
+            Lease lease = fleet.select({.tokens = 1000});  // costs 5,000
+            if (lease->name != cheap) ++count;
+            fleet.report(std::move(lease), Outcome::success);
+        }
+        return count;
+    };
+    const auto seen_alone = [&](std::uint64_t more) {
+        Affine fleet{test::fleet(2, 1000), seeded(), NoTransport{}, {}, clock};
+        const Lease there = fleet.select({.tokens = more});
+        return dearer(fleet, there->name == "b0" ? "b1" : "b0");
+    };
+    const auto seen_by_all = [&](double more) {
+        Affine fleet{test::fleet(2, 1000), seeded(), NoTransport{}, {}, clock};
+        for (const auto& [name, tokens] : {std::pair{"b0", 0.0}, {"b1", more}}) {
+            LoadReport report;
+            report.waiting_tokens = tokens;
+            report.at = clock.now();
+            REQUIRE_FALSE(fleet.report_load(name, report));
+        }
+        return dearer(fleet, "b0");
+    };
+    // Half of a thousand by equal chances is 500, and 5 sigma are 79.
+    CHECK(seen_alone(75) == Approx(500).margin(79));    // 1.5 %
+    CHECK(seen_alone(125) == 0);                        // 2.5 %
+    CHECK(seen_by_all(125) == Approx(500).margin(79));  // 2.5 %
+    CHECK(seen_by_all(225) == Approx(500).margin(79));  // 4.5 %
+    CHECK(seen_by_all(275) == 0);                       // 5.5 %
+}
+
 TEST_CASE("explain gives every term for every candidate") {
     Affine fleet{test::fleet(3), seeded()};
     const auto known = prompt(1, 100);
