@@ -31,6 +31,14 @@ fairlead::ConsistentHash bounded(double bound) {
     return strategy;
 }
 
+std::unique_ptr<Router> prefix_affinity(const Site& site, bool learned_speed) {
+    fairlead::PrefixAffinity strategy;
+    strategy.block_tokens = site.scenario.engine.block_tokens;
+    strategy.cache_blocks = site.scenario.blocks_believed();
+    strategy.learned_speed = learned_speed;
+    return router(site, strategy);
+}
+
 std::vector<Contestant> all() {
     using fairlead::AnyStrategy;
     return {
@@ -41,13 +49,9 @@ std::vector<Contestant> all() {
         built_in("response_time", "to the first token", fairlead::ResponseTime{}),
         built_in("consistent_hash", "key: the prompt's first two blocks", fairlead::ConsistentHash{}),
         built_in("consistent_hash_bounded", "the same, bounded_load 1.25", bounded(1.25)),
-        {"prefix_affinity", "",
-         [](const Site& site) {
-             fairlead::PrefixAffinity strategy;
-             strategy.block_tokens = site.scenario.engine.block_tokens;
-             strategy.cache_blocks = site.scenario.blocks_believed();
-             return router(site, strategy);
-         }},
+        {"prefix_affinity", "", [](const Site& site) { return prefix_affinity(site, false); }},
+        {"prefix_affinity_learned_speed", "the same, prefix_learned_speed",
+         [](const Site& site) { return prefix_affinity(site, true); }, false},
         {"threshold_cache_aware", "rule of another router",
          [](const Site& site) { return router(site, ThresholdCacheAware{}); }},
         {"weighted_scorers", "rule of another router; reads all metrics every 50 ms",

@@ -146,6 +146,12 @@ std::optional<int> read_options(int argc, const char* const* argv, Options& opti
              numbers(options.loads, 0.001, 1'000.0, "0.001 to 1000"));
     line.add("--backends", "LIST", "how many engines [8]",
              numbers(options.backends, std::size_t{1}, std::size_t{1'000}, "1 to 1000"));
+    line.add("--speeds", "LIST",
+             "of the backends in order, relative to the engine described; of others 1 [1]",
+             numbers(scenario.speeds, 0.001, 1'000.0, "0.001 to 1000"));
+    line.add(
+        "--weights", "LIST", "of the backends in order, as the gateways are told; of others 1 [1]",
+        numbers(scenario.weights, 1U, fairlead::max_weight, "1 to " + std::to_string(fairlead::max_weight)));
     line.add("--gateways", "LIST", "how many gateways share them, each seeing its own requests only [1]",
              numbers(options.gateways, std::size_t{1}, std::size_t{1'000}, "1 to 1000"));
     line.add("--owner", "whether gateways know that they are several", scenario.owner,

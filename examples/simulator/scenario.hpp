@@ -45,6 +45,9 @@ struct Scenario {
     double load = 1;               ///< of the trace's own: 2 halves the time between requests
     std::size_t backends = 8;
     inference::Profile engine{};
+    std::vector<double> speeds{};  ///< of the backends in order, relative to `engine`; of others 1
+    std::vector<std::uint32_t>
+        weights{};  ///< of the backends in order, as the gateways are told; of others 1
     std::uint32_t max_connections = fairlead::max_connections_limit;  ///< of each backend, in each gateway
     std::uint32_t retries = 2;                                        ///< elsewhere, after a backend failed
 
@@ -56,6 +59,9 @@ struct Scenario {
 
     std::vector<Happening> happenings{};
     std::uint64_t seed = 1;
+
+    /// The engine of that number: one of twice the speed takes half the time for all that it does.
+    inference::Profile engine_of(std::size_t backend) const;
 
     std::size_t blocks_believed() const {
         return believed_blocks == 0 ? engine.cache_blocks : believed_blocks;

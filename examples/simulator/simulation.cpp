@@ -44,7 +44,7 @@ Simulation::Simulation(const Scenario& scenario, const MakeRouter& make_router)
     engines_.reserve(scenario.backends + happenings_.size());
     std::vector<fairlead::BackendConfig> backends;
     for (std::size_t i = 0; i < scenario.backends; ++i) {
-        engines_.emplace_back(scenario.engine);
+        engines_.emplace_back(scenario.engine_of(i));
         backends.push_back(config(i));
     }
     const auto board = std::make_shared<Board>(now_, engines_);
@@ -68,6 +68,7 @@ fairlead::BackendConfig Simulation::config(std::size_t backend) const {
     config.name = "b" + std::to_string(backend);
     config.url = "http://" + config.name;
     config.max_connections = scenario_.max_connections;
+    if (backend < scenario_.weights.size()) config.weight = scenario_.weights[backend];
     return config;
 }
 
@@ -167,7 +168,7 @@ void Simulation::happen(const Happening& happening) {
             break;
         case Happening::Kind::add: {
             const std::size_t backend = engines_.size();
-            engines_.emplace_back(scenario_.engine);
+            engines_.emplace_back(scenario_.engine_of(backend));
             engine_next_.push_back(never);
             down_until_.emplace_back();
             result_.sent.push_back(0);
@@ -186,7 +187,7 @@ void Simulation::happen(const Happening& happening) {
 /// Another engine in the place of this one; connections break.
 void Simulation::restart(std::size_t backend, Duration down) {
     if (backend >= engines_.size()) return;
-    engines_[backend] = inference::Engine{scenario_.engine};
+    engines_[backend] = inference::Engine{scenario_.engine_of(backend)};
     engine_next_[backend] = never;
     down_until_[backend] = now_ + down;
     std::vector<std::size_t> broken;

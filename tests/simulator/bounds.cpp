@@ -95,4 +95,17 @@ TEST_CASE("a cache believed half or twice as large as it is costs at most 12 %")
     }
 }
 
+// [1.06 and 0.90]
+TEST_CASE(
+    "learned speed costs a tenth when all are alike, and saves that where two of eight have a quarter") {
+    auto scenario = scenario_of(Setting{});
+    const auto relative = [&] {
+        return summary_of(run(scenario, "prefix_affinity_learned_speed")).mean /
+               summary_of(run(scenario, "prefix_affinity")).mean;
+    };
+    CHECK(relative() <= 1.12);
+    scenario.speeds = {0.25, 0.25};
+    CHECK(relative() <= 0.95);
+}
+
 }  // namespace

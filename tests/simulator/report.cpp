@@ -117,8 +117,11 @@ TEST_CASE("options: events are read, and what is wrong with one is said") {
 TEST_CASE("options: lists are read, and an unknown strategy is answered with the known ones") {
     Options options;
     const char* const good[] = {
-        "x", "--load", "0.7,1", "--backends=8,16", "--strategies", "random,least_tokens"};
-    CHECK_FALSE(read_options(6, good, options));
+        "x",     "--load",    "0.7,1", "--backends=8,16", "--strategies", "random,least_tokens", "--speeds",
+        "0.5,2", "--weights", "1,4"};
+    CHECK_FALSE(read_options(10, good, options));
+    CHECK(options.scenario.speeds == std::vector{0.5, 2.0});
+    CHECK(options.scenario.weights == std::vector{1U, 4U});
     CHECK(options.loads == std::vector{0.7, 1.0});
     CHECK(options.backends == std::vector<std::size_t>{8, 16});
     CHECK(options.strategies == std::vector<std::string>{"random", "least_tokens"});

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <numeric>
 #include <string>
+#include <vector>
 
 #include "simulator/contestants.hpp"
 #include "simulator/generator.hpp"
@@ -89,6 +90,35 @@ TEST_CASE("simulation: a request alone takes what the engine needs for it") {
     CHECK(figures.per_token == Approx(0.0203));
     CHECK(figures.hit_rate == 0);
     CHECK(figures.imbalance == Approx(8 * 2 / 10.0));
+}
+
+TEST_CASE(
+    "simulation: a backend of half the speed takes twice as long for all it does, after a restart, too") {
+    const auto trace = evenly(20, 10s, 4'096, 101);
+    auto scenario = of(trace);
+    scenario.backends = 1;
+    scenario.speeds = {0.5, 0.25};
+    scenario.happenings = {{Happening::Kind::restart, 95s, 0, {}, 1}};
+    const auto slow = run(scenario, "round_robin");
+    for (const auto& each : slow.served) {
+        CHECK(each.first_token == Approx(2 * (2 * 0.020 + 4'096 / 8'000.0)));
+        CHECK(each.per_token == Approx(2 * 0.0203));
+    }
+    // One that is added has the speed of its place in the list, or the engine's own.
+    scenario.happenings = {{Happening::Kind::add, 0s, 0, {}, 1}, {Happening::Kind::add, 0s, 0, {}, 1}};
+    for (const auto& each : run(scenario, "round_robin").served) {
+        const double times = each.backend == 0 ? 2 : each.backend == 1 ? 4 : 1;
+        CHECK(each.per_token == Approx(times * 0.0203));
+    }
+}
+
+TEST_CASE("simulation: weights are told to the gateways") {
+    const auto trace = evenly(20, 10s, 1'000, 10);
+    auto scenario = of(trace);
+    scenario.backends = 2;
+    scenario.weights = {1, 3};
+    // One request at a time: the heavier one has the least load for its weight whenever one comes.
+    CHECK(run(scenario, "least_connections").sent == std::vector<std::uint64_t>{0, 20});
 }
 
 TEST_CASE("simulation: a faster trace is the same requests in less time") {
