@@ -72,7 +72,7 @@ TEST_CASE("prompts estimated twice or half as long as they are cost at most a tw
         Setting setting;
         setting.load = load;
         // Chance alone moves the mean of four seeds by 1 % at load 1.25, by less at the others.
-        const std::uint64_t seeds = load > 1 ? 4 : 3;
+        const std::uint64_t seeds = load > 1 ? 4 : 2;
         const double right = mean_over(setting, seeds);
         for (const double factor : {0.5, 2.0}) {
             INFO("load " << load << ", estimated " << factor << " times as long");
@@ -95,17 +95,25 @@ TEST_CASE("a cache believed half or twice as large as it is costs at most 12 %")
     }
 }
 
-// [1.06 and 0.90]
+// [1.02 when all are alike; with two at a quarter 0.91, told by weights 0.84; one at twice the speed, told,
+// 0.87]
 TEST_CASE(
-    "learned speed costs a tenth when all are alike, and saves that where two of eight have a quarter") {
+    "speed that is learned or told helps where backends are unlike, and costs little where they are alike") {
     auto scenario = scenario_of(Setting{});
-    const auto relative = [&] {
-        return summary_of(run(scenario, "prefix_affinity_learned_speed")).mean /
-               summary_of(run(scenario, "prefix_affinity")).mean;
+    const auto mean = [&](const char* strategy) { return summary_of(run(scenario, strategy)).mean; };
+    const auto learned = [&] {
+        return mean("prefix_affinity_learned_speed") / figures_of(Setting{}, "prefix_affinity").mean;
     };
-    CHECK(relative() <= 1.12);
+    CHECK(learned() <= 1.05);
     scenario.speeds = {0.25, 0.25};
-    CHECK(relative() <= 0.95);
+    const double unknown = mean("prefix_affinity");
+    CHECK(mean("prefix_affinity_learned_speed") / unknown <= 0.95);
+    scenario.weights = {1, 1, 4, 4, 4, 4, 4, 4};
+    CHECK(mean("prefix_affinity") / unknown <= 0.90);
+    // One that is faster than the others is an advantage, however it is known.
+    scenario.speeds = {2};
+    scenario.weights = {2};
+    CHECK(mean("prefix_affinity") / figures_of(Setting{}, "prefix_affinity").mean <= 0.95);
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ struct Options {
     std::uint32_t prefix_block_tokens = 0;  ///< tokens to a block of `Criteria::prefix`, 1 to 65,536; 0: 16
     std::uint64_t prefix_cache_blocks = 31'250;  ///< of a backend that does not say; 500,000 tokens
     std::size_t prefix_memory = std::size_t{144} * 1024 * 1024;  ///< bytes of all beliefs at most
-    bool prefix_learned_speed = false;  ///< unlike hardware: costs divided by the speed seen of each
+    bool prefix_learned_speed = false;  ///< unlike hardware: the speed seen of each times its weight
 
     // --- how consistent_hash is bounded ------------------------------------------------------------------
     double hash_bounded_load = 0.0;  ///< `ConsistentHash::bounded_load` where that is 0: 0 (off), or >= 1

@@ -20,7 +20,7 @@ namespace fairlead {
 /// The least expected time to the first token, in tokens of work, exact over all candidates; at random among
 /// those within 2 % of the least:
 ///
-///     (5 uncached + waiting + 256 decoding + pressure) / weight
+///     4 uncached + (uncached + waiting + 256 decoding + pressure) / weight
 ///
 /// *uncached*: the prompt's tokens less the longest beginning of `Criteria::prefix` that the backend is
 /// believed to hold, because such a prompt went there; *waiting*: uncached tokens of the requests there that
@@ -43,7 +43,7 @@ struct PrefixAffinity {
     std::uint32_t block_tokens = 0;  ///< tokens to a hash of `Criteria::prefix`
     std::size_t cache_blocks = 0;    ///< of a backend that does not say
     std::size_t memory = 0;          ///< bytes of all that is remembered, at most
-    bool learned_speed = false;      ///< divide by the speed of prefill seen: for unlike hardware
+    bool learned_speed = false;      ///< times the weight is the speed of prefill seen: unlike hardware
 
     using State = detail::AffinityState;
     using Terms = detail::AffinityTerms;
