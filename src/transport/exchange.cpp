@@ -195,7 +195,8 @@ void Exchange::on_written(std::error_code error) {
         written_ = true;
         if (phase_ == Phase::head) limit(timeout_, TransportErrc::response_timeout);
     }
-    wait_readable();
+    // Of the body, whoever reads it waits.
+    if (phase_ == Phase::head) wait_readable();
 }
 
 bool Exchange::may_send_again() const noexcept {
@@ -271,11 +272,22 @@ void Exchange::limit(Duration wait, std::error_code why) {
     if (due() < armed_at_) arm(due());
 }
 
-/// More of a burst comes at once when it is read a little later.
-void Exchange::put_off_reading() {
-    connection_->socket.hold_news();
-    read_at_ = now() + Gathering::wait;
+/// False when the next read had better not wait.
+bool Exchange::put_off_reading() {
+    const Time until = gathering_.until();
+    if (until == Gathering::at_once) return false;
+    auto& socket = connection_->socket;
+    // A buffer of no size waits for what there is to read, and a time-out must not find it unread.
+    const bool may = phase_ == Phase::body && !waiting_ && socket.is_watched() &&
+                     (piece_ || into_.size() > 0) && until < due() && now() < until;
+    if (!may) {
+        gathering_.forget();
+        return false;
+    }
+    socket.hold_news();
+    read_at_ = until;
     if (read_at_ < armed_at_) arm(read_at_);
+    return true;
 }
 
 void Exchange::read_put_off() {

@@ -89,7 +89,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     void note_body(std::string_view bytes);
     Time due() const noexcept { return std::min({limit_at_, overall_at_, read_at_}); }
     void arm(Time at);
-    void put_off_reading();
+    bool put_off_reading();
     void read_put_off();
     void on_timer();
 

@@ -193,8 +193,7 @@ HttpReady Exchange::take_ready() {
 
 void Exchange::begin_read() {
     limit_silence();
-    if (gathering_.pays() && phase_ != Phase::done && connection_->socket.is_watched())
-        return put_off_reading();
+    if (put_off_reading()) return;
     // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
     if (!connection_->is_tls()) return wait_readable();
     asio::post(strand_, [self = shared_from_this()] {
@@ -208,11 +207,11 @@ void Exchange::read_body() {
     if (piece_) into_ = asio::buffer(borrowed_buffer());
     if (into_.size() == 0) return complete_read({}, 0);
     auto* const base = static_cast<char*>(into_.data());
-    for (;;) {
+    for (bool first = true;; first = false) {
         std::error_code error;
         const auto size = connection_->read_some(into_, error);
         if (is_would_block(error)) {
-            gathering_.found_nothing(now());
+            if (first && gathering_.until() != Gathering::at_once) gathering_.found_nothing(now());
             return wait_readable();
         }
         if (error) return on_read_error(error);
@@ -237,7 +236,8 @@ void Exchange::read_body() {
             return kept > 0 ? complete_read({}, kept) : complete_read(asio::error::eof, 0);
         }
         if (kept > 0) {
-            gathering_.took(now(), chunks, kept);  // before whoever reads asks for more
+            // Before whoever reads asks for more.
+            size<into_.size() && chunks> 1 ? gathering_.took(now(), chunks, kept) : gathering_.forget();
             return complete_read({}, kept);
         }
         limit_silence();

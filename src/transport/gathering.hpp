@@ -19,30 +19,39 @@ class Gathering {
     /// How long the next read of a burst is put off: less than any engine takes for a token.
     static constexpr Duration wait = std::chrono::microseconds{250};
 
-    /// A read, `now`, brought `chunks` of `bytes` in all.
+    /// What `until` says where nothing is put off.
+    static constexpr Time at_once{};
+
+    /// A read, `now`, brought `chunks` of `bytes` in all, and left nothing.
     void took(Time now, int chunks, std::size_t bytes) noexcept {
-        pays_ = chunks > 1 && bytes < much && now >= next_;
-        if (pays_) next_ = now + once_in;
+        const bool pays = chunks > 1 && bytes < much && now >= next_;
+        until_ = pays ? now + wait : at_once;
+        if (pays) next_ = now + once_in;
     }
 
-    /// A read found nothing.
+    /// A read that was put off found nothing.
     void found_nothing(Time now) noexcept {
-        if (pays_) next_ = now + after_nothing;
-        pays_ = false;
+        next_ = now + after_nothing;
+        until_ = at_once;
     }
 
-    /// Whether the next read had better wait.
-    bool pays() const noexcept { return pays_; }
+    /// When to read again.
+    Time until() const noexcept { return until_; }
+
+    /// It is read before that.
+    void forget() noexcept { until_ = at_once; }
 
   private:
     // More than events are: whoever sends so much would be held up.
     static constexpr std::size_t much = std::size_t{16} * 1024;
-    // A burst is longer than its sender's first window; what the first acknowledgement lets go comes whole.
+    // Measured: to put off each read of a burst wakes the loop for the last one, which finds nothing, and
+    // gains nothing over this. It is longer than a burst of fifty events takes.
     static constexpr Duration once_in = std::chrono::milliseconds{2};
+    // What was for nothing costs half as much again as the read; once a second nobody notices it.
     static constexpr Duration after_nothing = std::chrono::seconds{1};
 
+    Time until_ = at_once;
     Time next_{};
-    bool pays_ = false;
 };
 
 }  // namespace fairlead::detail

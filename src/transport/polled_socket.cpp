@@ -22,12 +22,12 @@ std::error_code last_error() noexcept {
     return {errno, asio::error::get_system_category()};
 }
 
-tcp protocol_of(int socket) noexcept {
-    sockaddr_storage where{};
-    socklen_t size = sizeof where;
-    const bool known = ::getsockname(socket, reinterpret_cast<sockaddr*>(&where), &size) == 0;
-    return known && where.ss_family == AF_INET6 ? tcp::v6() : tcp::v4();
-}
+// Asio has set the socket's own option where the flag is missing.
+#if defined(MSG_NOSIGNAL)
+constexpr int no_signal = MSG_NOSIGNAL;
+#else
+constexpr int no_signal = 0;
+#endif
 
 }  // namespace
 
@@ -43,7 +43,8 @@ void PolledSocket::prepare(bool may_watch) {
 /// To Asio, for an operation.
 bool PolledSocket::lend(std::error_code& error) {
     if (own_ < 0) return true;
-    socket_.assign(protocol_of(own_), own_, error);
+    socket_.assign(tcp::v4(), own_,
+                   error);  // or v6: of a socket that is there Asio asks only that it is a stream
     if (error) return false;
     own_ = -1;
     return true;
@@ -94,7 +95,7 @@ std::size_t PolledSocket::write_some(std::span<const asio::const_buffer> buffers
     message.msg_iovlen = count;
     ssize_t sent = 0;
     do {
-        sent = ::sendmsg(handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = ::sendmsg(handle(), &message, no_signal | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) error = last_error();
     return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));

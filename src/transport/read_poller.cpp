@@ -29,8 +29,8 @@ constexpr int most_in_turn = 128;
 
 // A loop that comes back so soon will find more: it saves the way through the loop's own epoll to look at
 // once, so often before what else the loop has to do.
-constexpr Duration closely = std::chrono::microseconds{50};
-constexpr int most_looks = 4;
+constexpr Duration at_once = std::chrono::microseconds{50};  // a turn that had one or two sockets
+constexpr int most_looks = 4;  // more: what else the loop has to do waits, and little is left to save
 
 }  // namespace
 
@@ -90,8 +90,9 @@ bool ReadPoller::ask(std::uint32_t index, bool news) noexcept {
     return ::epoll_ctl(epoll_, EPOLL_CTL_MOD, slots_[index].socket, &event) == 0;
 }
 
-/// Whether some of it is waited for.
+/// Whether there was anything new that is waited for, and that nobody was about to be told. Takes the mutex.
 bool ReadPoller::look() noexcept {
+    bool found = false;
     std::array<::epoll_event, 128> events;
     looked_at_ = std::chrono::steady_clock::now();
     const std::lock_guard lock{mutex_};
@@ -105,10 +106,10 @@ bool ReadPoller::look() noexcept {
             if (event.data.u64 != key_of(index, slot.use)) continue;
             slot.news = true;
             slot.more = slot.more || (event.events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-            if (slot.waiter) enqueue(index);
+            if (slot.waiter) found = enqueue(index) || found;
         }
     } while (count == static_cast<int>(events.size()));
-    return !queue_.empty();
+    return found;
 }
 
 #else
@@ -188,11 +189,14 @@ void ReadPoller::wait(std::uint32_t index, std::shared_ptr<ReadWaiter> waiter) {
 void ReadPoller::hold(std::uint32_t index) noexcept {
     const std::lock_guard lock{mutex_};
     auto& slot = slots_[index];
-    if (!slot.held) slot.held = ask(index, false);
+    if (!slot.waiter && !slot.held) slot.held = ask(index, false);
 }
 
-void ReadPoller::enqueue(std::uint32_t index) noexcept {
-    if (!std::exchange(slots_[index].queued, true)) queue_.push_back(index);
+/// False when it is queued already. With the mutex held, as `ask` and `add`.
+bool ReadPoller::enqueue(std::uint32_t index) noexcept {
+    if (std::exchange(slots_[index].queued, true)) return false;
+    queue_.push_back(index);
+    return true;
 }
 
 void ReadPoller::arm() {
@@ -211,9 +215,8 @@ void ReadPoller::disarm() noexcept {
 }
 
 void ReadPoller::on_event() {
-    const auto before = looked_at_;
+    auto before = looked_at_;
     look();
-    const bool again = looked_at_ - before < closely;
     bool others = false;
     {
         const std::lock_guard lock{mutex_};
@@ -222,7 +225,11 @@ void ReadPoller::on_event() {
     // Before anybody is told: a waiter that throws does so through the loop, as any handler does.
     if (others) arm();
     tell();
-    for (int i = 0; again && i < most_looks && look(); ++i) tell();
+    for (int i = 0; i < most_looks && looked_at_ - before < at_once; ++i) {
+        before = looked_at_;
+        if (!look()) break;
+        tell();
+    }
 }
 
 void ReadPoller::tell_soon() {
@@ -235,7 +242,8 @@ void ReadPoller::tell_soon() {
 }
 
 /// Those that are queued now, or so many of them. The others, and what they queue themselves, have their turn
-/// behind the loop's other work. May be called from within itself: a waiter may run the loop.
+/// behind the loop's other work, or with what a turn that is looked at once more brings. May be called from
+/// within itself: a waiter may run the loop.
 void ReadPoller::tell() {
     {
         const std::lock_guard lock{mutex_};
@@ -290,6 +298,7 @@ void ReadPoller::notify_fork(asio::execution_context::fork_event event) {
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
         if (slots_[i].socket >= 0 && !add(i))
             throw std::system_error{errno, std::system_category(), "epoll after fork"};
+        slots_[i].held = false;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -9,6 +10,7 @@
 
 #include <asio/error.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include <fairlead/transport/http_transport.hpp>
 
@@ -24,13 +26,15 @@ TEST_CASE("only several chunks at once put off the next read, and no large ones"
     const Time now{10s};
     Gathering single;
     single.took(now, 1, 200);
-    CHECK_FALSE(single.pays());
+    CHECK(single.until() == Gathering::at_once);
     Gathering several;
     several.took(now, 2, 400);
-    CHECK(several.pays());
+    CHECK(several.until() == now + Gathering::wait);
     Gathering large;
     large.took(now, 2, 16 * 1024);
-    CHECK_FALSE(large.pays());
+    CHECK(large.until() == Gathering::at_once);
+    several.forget();
+    CHECK(several.until() == Gathering::at_once);
 }
 
 TEST_CASE("a burst is put off once, the next burst again") {
@@ -38,11 +42,11 @@ TEST_CASE("a burst is put off once, the next burst again") {
     Gathering gathering;
     gathering.took(now, 10, 2'000);
     gathering.took(now + Gathering::wait, 10, 2'000);
-    CHECK_FALSE(gathering.pays());
+    CHECK(gathering.until() == Gathering::at_once);
     gathering.took(now + 1'999us, 10, 2'000);
-    CHECK_FALSE(gathering.pays());
+    CHECK(gathering.until() == Gathering::at_once);
     gathering.took(now + 2ms, 10, 2'000);
-    CHECK(gathering.pays());
+    CHECK(gathering.until() == now + 2ms + Gathering::wait);
 }
 
 TEST_CASE("where nothing came behind several chunks, no read is put off for a second") {
@@ -50,19 +54,13 @@ TEST_CASE("where nothing came behind several chunks, no read is put off for a se
     Gathering gathering;
     gathering.took(now, 2, 400);
     gathering.found_nothing(now + Gathering::wait);
-    CHECK_FALSE(gathering.pays());
+    CHECK(gathering.until() == Gathering::at_once);
     gathering.took(now + 20ms, 2, 400);
-    CHECK_FALSE(gathering.pays());
+    CHECK(gathering.until() == Gathering::at_once);
     gathering.took(now + 1s, 2, 400);
-    CHECK_FALSE(gathering.pays());
+    CHECK(gathering.until() == Gathering::at_once);
     gathering.took(now + Gathering::wait + 1s, 2, 400);
-    CHECK(gathering.pays());
-
-    // An empty read that nobody put off says nothing.
-    Gathering other;
-    other.found_nothing(now);
-    other.took(now, 2, 400);
-    CHECK(other.pays());
+    CHECK(gathering.until() != Gathering::at_once);
 }
 
 namespace {
@@ -71,12 +69,14 @@ namespace {
 struct Burst {
     using Then = std::function<void(Burst&)>;
 
-    Burst(const BackendConfig& backend, Then then_) : then{std::move(then_)} {
+    Burst(const BackendConfig& backend, std::promise<void>& head_was_read, Then then_)
+        : then{std::move(then_)} {
         http.async_open(backend, post(), {},
                         [&](std::error_code error, const HttpResponse&, HttpBody opened) {
                             CHECK_FALSE(error);
                             body = std::move(opened);
-                            text = body.take_ready().data;
+                            CHECK(body.take_ready().data.empty());
+                            head_was_read.set_value();
                             read();
                         });
         while (!end) io.run_one();
@@ -106,55 +106,131 @@ constexpr auto head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 constexpr auto two_chunks = "5\r\nhello\r\n6\r\n world\r\n";
 
 /// Several chunks, when the head was read; then what `then` says.
-RawPeer::Script begins(RawPeer::Script then) {
-    return [then = std::move(then)](RawPeer::Connection& c) {
+RawPeer::Script begins(std::future<void>& head_was_read, RawPeer::Script then) {
+    return [&head_was_read, then = std::move(then)](RawPeer::Connection& c) {
         c.read_request();
         c.send(head);
+        head_was_read.wait();
         c.send(two_chunks);
         then(c);
     };
 }
 
+/// Reads on when the loop's write is done, which it goes on with meanwhile.
+void wait_then_read(asio::io_context& io, std::future<void>& sent, std::promise<void>& asked,
+                    const std::function<void()>& read) {
+    if (sent.wait_for(0s) != std::future_status::ready) {
+        asio::post(io, [&] { wait_then_read(io, sent, asked, read); });
+        return;
+    }
+    read();
+    asked.set_value();
+}
+
 }  // namespace
 
-TEST_CASE("what follows a burst's beginning is read whole and in order, with the end and the next request") {
+TEST_CASE("what follows a burst's beginning is read whole and in order, and so is the next answer") {
     for (const int more : {1, 3, 500}) {
         INFO(more);
-        RawPeer peer{begins([more](RawPeer::Connection& c) {
+        std::promise<void> head_was_read;
+        auto told = head_was_read.get_future();
+        RawPeer peer{begins(told, [more](RawPeer::Connection& c) {
             for (int i = 0; i < more; ++i) c.send("1\r\n" + std::to_string(i % 10) + "\r\n");
             c.send("0\r\n\r\n");
+            c.read_request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + std::to_string(10 + c.number()));
             c.wait_for_close();
         })};
-        const Burst burst{backend_at(peer.url()), {}};
+        Burst burst{backend_at(peer.url()), head_was_read, {}};
         std::string wanted = "hello world";
         for (int i = 0; i < more; ++i) wanted += std::to_string(i % 10);
         CHECK(burst.text == wanted);
         CHECK(*burst.end == asio::error::eof);
+        std::string next;
+        burst.http.async_send(backend_at(peer.url()), post(), {},
+                              [&](std::error_code, const HttpResponse& response) { next = response.body; });
+        burst.io.restart();
+        while (next.empty() && burst.io.run_one() > 0) {
+        }
+        CHECK(next == "10");  // over the first connection
     }
 }
 
 TEST_CASE("a backend that breaks off behind a burst's beginning is told, in either way") {
     for (const bool resets : {false, true}) {
         INFO(resets);
-        RawPeer peer{begins([resets](RawPeer::Connection& c) { resets ? c.reset() : c.close(); })};
-        const Burst burst{backend_at(peer.url()), {}};
+        std::promise<void> head_was_read;
+        auto told = head_was_read.get_future();
+        RawPeer peer{begins(told, [resets](RawPeer::Connection& c) { resets ? c.reset() : c.close(); })};
+        Burst burst{backend_at(peer.url()), head_was_read, {}};
         if (!resets) CHECK(burst.text == "hello world");
         CHECK(*burst.end ==
               make_error_code(resets ? TransportErrc::connection_reset : TransportErrc::truncated_chunks));
     }
 }
 
+TEST_CASE("a burst's rest comes also where the request was still being sent") {
+    std::promise<void> head_was_read;
+    std::promise<void> began;
+    std::promise<void> sent;
+    std::promise<void> asked;
+    RawPeer peer{[&](RawPeer::Connection& c) {
+        c.send(head);
+        head_was_read.get_future().wait();
+        c.send(two_chunks);
+        began.get_future().wait();
+        c.read_request();
+        sent.set_value();
+        asked.get_future().wait();
+        c.send("6\r\n again\r\n0\r\n\r\n");
+        c.wait_for_close();
+    }};
+    auto request = post();
+    request.body = std::string(16 * 1024 * 1024, 'x');  // more than the sockets keep
+    asio::io_context io{1};
+    HttpTransport http{io, {.one_thread = true}};
+    HttpBody body;
+    std::string text;
+    std::optional<std::error_code> end;
+    auto request_was_sent = sent.get_future();
+    std::function<void()> read = [&] {
+        body.async_read_piece([&](std::error_code error, const HttpPiece& piece) {
+            text += piece.view();
+            if (error) {
+                end = error;
+            } else if (text.size() == 11) {
+                began.set_value();
+                asio::post(io, [&] { wait_then_read(io, request_was_sent, asked, read); });
+            } else {
+                read();
+            }
+        });
+    };
+    http.async_open(backend_at(peer.url()), request, {},
+                    [&](std::error_code error, const HttpResponse&, HttpBody opened) {
+                        CHECK_FALSE(error);
+                        body = std::move(opened);
+                        head_was_read.set_value();
+                        read();
+                    });
+    while (!end) io.run_one();
+    CHECK(text == "hello world again");
+    CHECK(*end == asio::error::eof);
+}
+
 TEST_CASE("a read that was put off can be cancelled, and its silence ends it") {
-    RawPeer peer{begins([](RawPeer::Connection& c) { c.wait_for_close(); })};
+    std::promise<void> head_was_read;
+    auto told = head_was_read.get_future();
+    RawPeer peer{begins(told, [](RawPeer::Connection& c) { c.wait_for_close(); })};
     auto backend = backend_at(peer.url());
     SECTION("cancelled") {
-        const Burst burst{backend, [](Burst& b) { b.body.cancel(); }};
+        const Burst burst{backend, head_was_read, [](Burst& b) { b.body.cancel(); }};
         CHECK(burst.text == "hello world");
         CHECK(*burst.end == make_error_code(Errc::cancelled));
     }
     SECTION("silent") {
         backend.idle_timeout = 1ms;
-        const Burst burst{backend, {}};
+        const Burst burst{backend, head_was_read, {}};
         CHECK(burst.text == "hello world");
         CHECK(*burst.end == make_error_code(TransportErrc::idle_timeout));
     }

@@ -21,7 +21,8 @@ namespace fairlead::detail {
 /// by whatever comes, and by what comes while nobody waits. Only a write that the peer is slow to take goes
 /// back there for its time. Elsewhere all is Asio's.
 ///
-/// Reads and writes do not block. Whoever starts an operation owns the socket until its handler was called.
+/// Reads and writes do not block. Whoever starts an operation owns the socket until its handler was called; a
+/// waiter may own it, too, but then whoever closes it must hold it by other means.
 ///
 /// Threads: one at a time.
 class PolledSocket {
@@ -34,7 +35,7 @@ class PolledSocket {
 
     asio::any_io_executor get_executor() { return socket_.get_executor(); }
 
-    /// For what is done before `watch`, and where that is never called.
+    /// For what is done before `prepare`, and for TLS, which is never watched.
     asio::ip::tcp::socket& socket() noexcept { return socket_; }
 
     /// Once it is connected: no delay, no blocking, and watched where its loop has a poller.
@@ -51,7 +52,7 @@ class PolledSocket {
         socket_.async_wait(asio::ip::tcp::socket::wait_read, std::move(handler));
     }
 
-    /// Nobody waits for what comes now: the loop need not wake for it. Until the next wait.
+    /// Nobody will wait for a moment: what comes until the next wait need not wake the loop.
     void hold_news() noexcept { watch_.hold(); }
 
     /// Whether, as far as the poller knows, nothing has come that was not read. "No" may be wrong.
@@ -66,7 +67,8 @@ class PolledSocket {
     /// What the system takes of at most eight buffers; `would_block` when that is nothing.
     std::size_t write_some(std::span<const asio::const_buffer> buffers, std::error_code& error);
 
-    /// All of them. `handler(error, size)` is called on the executor.
+    /// All of them. `handler(error, size)` is called on the executor; the error may be that the loop has no
+    /// room for another socket.
     template <class Buffers, class Handler>
     void async_write(const Buffers& buffers, Handler handler) {
         if (std::error_code error; !lend(error)) {

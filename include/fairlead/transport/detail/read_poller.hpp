@@ -74,7 +74,7 @@ class ReadPoller final : public asio::execution_context::service {
     void wait(std::uint32_t index, std::shared_ptr<ReadWaiter> waiter);
 
     bool look() noexcept;
-    void enqueue(std::uint32_t index) noexcept;
+    bool enqueue(std::uint32_t index) noexcept;
     void arm();
     void disarm() noexcept;
     void on_event();
@@ -122,7 +122,8 @@ class ReadWatch {
     /// come.
     void drained(bool would_block) noexcept;
 
-    /// Nobody waits, and nobody will for a moment: what comes until the next wait does not wake the loop.
+    /// Nobody will wait for a moment: data that comes until the next wait does not wake the loop; that wait
+    /// tells of it. Does nothing while somebody waits.
     void hold() noexcept;
 
     /// Whether nothing has come since, as far as was collected. "No" may be wrong.
