@@ -54,6 +54,10 @@ class Events : public nlohmann::json_sax<Json> {
     bool is_in(std::string_view member) const { return member_ == member; }
     bool is_in_messages() const { return is_in("messages") || is_in("input"); }
 
+    /// What is no part of a prompt: of what kind a piece is, and until where and how long the client wants it
+    /// cached (`cache_control`), which moves while a conversation grows.
+    bool is_aside() const { return key_ == "type" || key_ == "ttl"; }
+
     int depth_ = 0;
     std::string member_{};  // of the body
     std::string key_{};     // of the innermost object, the latest
@@ -70,7 +74,8 @@ class SetUp final : public Events {
   private:
     bool scalar(const std::string& value) override {
         if (depth_ == 1 && is_in("cache_salt")) salt = value;
-        if (depth_ == 1 && (is_in("instructions") || is_in("system"))) instructions = value;
+        // As one text or as a list of them.
+        if ((is_in("instructions") || is_in("system")) && !is_aside()) instructions += value;
         mark(value);
         if (depth_ == 3 && is_in_messages() && key_ == "role" && !roles.empty()) roles.back() = value;
         return true;
@@ -99,7 +104,7 @@ class Prompt final : public Events {
     bool scalar(const std::string& value) override {
         if (is_in("prompt") || (is_in("input") && depth_ < 3)) {
             hasher_.text(value);
-        } else if (is_in_messages() && depth_ >= 3 && key_ != "type" && !(depth_ == 3 && key_ == "role")) {
+        } else if (is_in_messages() && depth_ >= 3 && !is_aside() && !(depth_ == 3 && key_ == "role")) {
             const bool is_media =
                 key_ == "url" || key_ == "data" || key_ == "image_url" || key_ == "file_data";
             is_media ? hasher_.content(value) : hasher_.text(value);
@@ -133,6 +138,7 @@ bool has_prompt(std::string_view path) {
 
 PromptKey read_prompt(std::string_view body, std::string_view model, std::uint32_t block_tokens) {
     constexpr std::size_t most = 4'096;  // 65,536 tokens of 16: beyond that placements are made already
+    if (block_tokens == 0) block_tokens = fairlead::usual_block_tokens;
     // Of a block in the body: token ids, each a digit and a comma.
     const std::size_t least_bytes = std::size_t{2} * block_tokens;
     PromptKey key;

@@ -21,8 +21,8 @@ bool has_prompt(std::string_view path);
 /// Reads the prompt of a body that `find_model` found to be good: the messages' roles and texts in order,
 /// parts of content, calls of tools, images and audio by content; or `prompt` as text or token ids; `tools`
 /// and `cache_salt` wherever they stand. `model` is the one that serves, or what the client calls an adapter.
-/// `block_tokens` >= 1 to a block. Reads the body twice, since what comes before a prompt may stand behind
+/// `block_tokens`: 0 is the usual. Reads the body twice, since what comes before a prompt may stand behind
 /// it. O(body); at most 4,096 blocks. Any thread.
-PromptKey read_prompt(std::string_view body, std::string_view model, std::uint32_t block_tokens = 16);
+PromptKey read_prompt(std::string_view body, std::string_view model, std::uint32_t block_tokens = 0);
 
 }  // namespace gateway

@@ -1,5 +1,9 @@
 // The gateway before backends that a test has written down byte for byte: what arrives there, and what their
 // ends mean.
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,13 +116,16 @@ TEST_CASE("comments alone keep a stream alive, unless the settings say that they
         REQUIRE(silence < std::chrono::minutes{1});
         // Only time that was waited counts as silence: where comments are none it may take longer to add up.
         const std::chrono::milliseconds patience = comments_count ? 3 * silence : std::chrono::minutes{1};
-        fairlead::test::RawPeer engine{[patience](auto& connection) {
+        fairlead::test::RawPeer engine{[patience, silence](auto& connection) {
             connection.read_request();
             connection.send(std::string{"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"} +
                             token);
             const auto end = std::chrono::steady_clock::now() + patience;
+            const auto pause = std::max<int>(1, static_cast<int>(silence.count()) / 8);
             while (std::chrono::steady_clock::now() < end) {
                 if (!connection.send(": ping\n\n")) return;
+                pollfd left{connection.socket(), POLLRDHUP, 0};
+                ::poll(&left, 1, pause);
             }
             connection.send("data: [DONE]\n\n");
         }};

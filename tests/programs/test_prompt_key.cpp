@@ -89,6 +89,27 @@ TEST_CASE("roles count, and images by their content") {
     CHECK(shared(of(image("AAAA") + text), of(image("AAAB") + text)) == 0);
 }
 
+TEST_CASE("instructions count as one text or as a list of texts, as the Messages API has them") {
+    const auto of = [](const std::string& member, const std::string& system) {
+        return read_prompt(R"({"model":"m",")" + member + "\":" + system +
+                               R"(,"messages":[{"role":"user","content":")" + std::string(200, 'q') + "\"}]}",
+                           "m");
+    };
+    const auto list = [](const std::string& text, const std::string& more = {}) {
+        return R"([{"type":"text","text":")" + text + "\"" + more + R"(},{"type":"text","text":"-"}])";
+    };
+    const std::string one(3'000, 'a');
+    const auto usual = of("system", list(one));
+    CHECK(usual.tokens >= 750 + 50);
+    CHECK(shared(usual, of("system", list(one))) == usual.blocks.size());
+    CHECK(shared(usual, of("system", "\"" + one + "-\"")) == usual.blocks.size());
+    CHECK(shared(usual, of("instructions", list(one))) == usual.blocks.size());
+    CHECK(shared(usual, of("system", list("b" + one))) == 0);
+    // The mark up to which a client wants it cached.
+    CHECK(shared(usual, of("system", list(one, R"(,"cache_control":{"type":"ephemeral","ttl":"1h"})"))) ==
+          usual.blocks.size());
+}
+
 TEST_CASE("prompts may be text or token ids; equal lengths do not match") {
     const auto ids = [](int first) {
         std::string list;
@@ -107,6 +128,7 @@ TEST_CASE("prompts may be text or token ids; equal lengths do not match") {
 TEST_CASE("a prompt is cut into blocks as long as they are wanted, text and token ids") {
     const auto body = chat_body(std::string(20'000, 'x'));
     CHECK(read_prompt(body, "m", 16).blocks.size() == 312);
+    CHECK(read_prompt(body, "m", 0).blocks.size() == 312);
     CHECK(read_prompt(body, "m", 64).blocks.size() == 78);
     CHECK(read_prompt(body, "m", 512).blocks.size() == 9);
     CHECK(read_prompt(body, "m", 65'536).blocks.empty());

@@ -286,11 +286,35 @@ TEST_CASE("each term of the cost weighs what it should") {
 }
 
 TEST_CASE("a weight shortens what takes time, and not what a hit is worth") {
-    auto backends = test::fleet(1, 1000);
-    backends[0].weight = 4;
+    auto backends = test::fleet(2, 1000);
+    backends[0].weight = 3;
     Affine fleet{backends, seeded()};
-    const Lease lease = fleet.select({.tokens = 600});
-    CHECK(fleet.explain({.tokens = 1000}).front().cost == 4 * 1000 + (1000 + 600) / 4);
+    const Lease lease = fleet.select({.tokens = 600});  // the heavier
+    for (const auto& term : fleet.explain({.tokens = 1200})) {
+        const bool heavy = term.name == "b0";
+        CHECK(term.weight == Approx(heavy ? 1.5 : 0.5));
+        CHECK(term.cost == Approx(4 * 1200 + (heavy ? (1200 + 600) / 1.5 : 1200 / 0.5)));
+    }
+}
+
+TEST_CASE("weights are relative: as many times as large they choose the same, one added or not") {
+    const auto costs_of = [](std::uint32_t times) {
+        auto backends = test::fleet(3, 1000);
+        backends[0].weight = 2 * times;
+        backends[1].weight = times;
+        backends[2].weight = times;
+        Affine fleet{backends, seeded()};
+        const Lease lease = fleet.select({.tokens = 600});
+        std::vector<float> costs;
+        for (const auto& term : fleet.explain({.tokens = 1000})) costs.push_back(term.cost);
+        return costs;
+    };
+    const auto usual = costs_of(1);
+    REQUIRE(usual.size() == 3);
+    for (const std::uint32_t times : {3U, 100U, 32'767U}) {
+        const auto costs = costs_of(times);
+        for (std::size_t i = 0; i < costs.size(); ++i) CHECK(costs[i] == Approx(usual[i]).epsilon(1e-4));
+    }
 }
 
 TEST_CASE("what others brought fades in two seconds towards what all have, and counts no more after three") {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include <fairlead/model/block_tokens.hpp>
 #include <fairlead/model/time.hpp>
 
 namespace fairlead {
@@ -24,9 +25,6 @@ struct RetryOn {
 /// The most that `Options::subset_limit` may be: the table in which a request's subset is looked up has twice
 /// as many places, so that a look takes one or two.
 inline constexpr std::uint32_t max_subset_limit = 2'048;
-
-/// Tokens to a block of a prompt's prefix where nobody says: as vLLM has it from the start.
-inline constexpr std::uint32_t usual_block_tokens = 16;
 
 /// To where a request's latency runs, for the strategies that look at it.
 enum class LatencyTo : std::uint8_t { first_byte, last_byte };
@@ -85,7 +83,7 @@ struct Options {
     std::uint32_t prefix_block_tokens = 0;  ///< tokens to a block of `Criteria::prefix`, 1 to 65,536; 0: 16
     std::uint64_t prefix_cache_blocks = 31'250;  ///< of a backend that does not say; 500,000 tokens
     std::size_t prefix_memory = std::size_t{144} * 1024 * 1024;  ///< bytes of all beliefs at most
-    bool prefix_learned_speed = false;  ///< unlike hardware: the speed seen of each times its weight
+    bool prefix_learned_speed = false;  ///< multiply weights by the speed of prefill seen
 
     // --- how consistent_hash is bounded ------------------------------------------------------------------
     double hash_bounded_load = 0.0;  ///< `ConsistentHash::bounded_load` where that is 0: 0 (off), or >= 1

@@ -11,6 +11,8 @@
 #include <span>
 #include <string_view>
 
+#include <fairlead/model/block_tokens.hpp>
+
 namespace fairlead {
 
 /// What an engine's cache takes into account beside the prompt itself. Unlike in any of these, nothing
@@ -169,10 +171,11 @@ class PromptHasher {
   public:
     static constexpr std::size_t bytes_a_token = 4;
 
-    /// `blocks` must live as long. `block_tokens` >= 1.
+    /// `blocks` must live as long. `block_tokens`: 0 is the usual 16.
     explicit PromptHasher(std::span<std::uint64_t> blocks, const PromptSetUp& set_up = {},
-                          std::uint32_t block_tokens = 16) noexcept
-        : blocks_{blocks}, block_bytes_{std::size_t{std::max(1U, block_tokens)} * bytes_a_token} {
+                          std::uint32_t block_tokens = 0) noexcept
+        : blocks_{blocks},
+          block_bytes_{std::size_t{block_tokens != 0 ? block_tokens : usual_block_tokens} * bytes_a_token} {
         detail::StripeHash whose;
         for (const auto part : {set_up.model, set_up.adapter, set_up.cache_salt}) whose.absorb_text(part);
         owner_ = detail::PieceHash{whose.value()};

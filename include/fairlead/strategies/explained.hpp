@@ -19,7 +19,7 @@ struct Explained {
     float decoding = 0;     ///< requests past their first token
     float pressure = 0;     ///< of its cache
     float speed = 1;        ///< of its prefill, relative to the pool
-    float weight = 1;       ///< configured
+    float weight = 1;       ///< relative to the candidates' mean
     float cost = 0;         ///< what the terms come to
 };
 

@@ -25,8 +25,9 @@ namespace fairlead {
 /// *uncached*: the prompt's tokens less the longest beginning of `Criteria::prefix` that the backend is
 /// believed to hold, because such a prompt went there; *waiting*: uncached tokens of the requests there that
 /// have no first token; *decoding*: requests past it; *pressure*: 1,200 k / (1 - k) where the engine tells
-/// the use k of its cache. Affinity is priced, never switched off: a full backend's cache is worth what it
-/// saves and no more. Without `prefix` it is a least-work strategy.
+/// the use k of its cache; *weight*: relative to the candidates' mean. Affinity is priced, never switched
+/// off: a full backend's cache is worth what it saves and no more. Without `prefix` it is a least-work
+/// strategy.
 ///
 /// What engines tell (`Balancer::report_load`) adds what other balancers brought. With `Options::gateways`
 /// above 1 a fifth of what nobody is known to hold is taken to lie with the owner of the conversation
@@ -34,7 +35,7 @@ namespace fairlead {
 ///
 /// When: language models with a prefix cache (vLLM, SGLang, ...) and requests that share beginnings. When
 /// not: no such cache, or no hashes to give. Cost: for 64 backends and 256 blocks about 1 us to choose, 2
-/// to 8 more to note where it went; O(backends + blocks held). Memory: 56 bytes a block of all caches
+/// to 12 more to note where it went; O(backends + blocks held). Memory: 56 bytes a block of all caches
 /// together, at most `Options::prefix_memory`; a backend that finds it used up is chosen by load alone.
 struct PrefixAffinity {
     static constexpr std::string_view name = "prefix_affinity";
@@ -43,7 +44,7 @@ struct PrefixAffinity {
     std::uint32_t block_tokens = 0;  ///< tokens to a hash of `Criteria::prefix`
     std::size_t cache_blocks = 0;    ///< of a backend that does not say
     std::size_t memory = 0;          ///< bytes of all that is remembered, at most
-    bool learned_speed = false;      ///< times the weight is the speed of prefill seen: unlike hardware
+    bool learned_speed = false;      ///< multiply the weight by the speed of prefill seen
 
     using State = detail::AffinityState;
     using Terms = detail::AffinityTerms;
@@ -115,6 +116,7 @@ struct PrefixAffinity {
         request.block_tokens = static_cast<float>(block_tokens_of(state));
         request.tokens = static_cast<float>(tokens_of(criteria, block_tokens_of(state)));
         request.now = now;
+        request.mean_weight = table.mean_weight();
         request.learned_speed = learned_speed || (state != nullptr && state->learned_speed());
         if (request.learned_speed) request.speed = detail::PoolSpeed{candidates};
         if (state != nullptr) {

@@ -21,7 +21,7 @@ struct AffinityTerms {
     float decoding = 0;  ///< requests past it
     float pressure = 0;  ///< of its cache, in tokens
     float speed = 1;     ///< prefill, relative to the pool
-    float weight = 1;
+    float weight = 1;    ///< relative to the candidates' mean
 
     /// This request's own work weighs five times: it delays whoever comes next, and its blocks push out of
     /// the cache what others would have found there. In the simulator, on a trace of conversations at 0.7
@@ -30,9 +30,10 @@ struct AffinityTerms {
     /// long: 3 % instead of 8 %). A request past its first token takes of each step what 256 tokens of
     /// prefill take.
     ///
-    /// What takes time takes less of it on a faster backend; a hit is worth the same everywhere. Divided,
-    /// too, a fast one would be sent all that is not cached: in the simulator, one of eight at twice the
-    /// speed and told so by its weight, that raises the mean time to the first token by a fifth, and this
+    /// What takes time takes less of it on a faster backend; a hit is worth the same everywhere. (So weights
+    /// are relative, as speeds are: all ten times as large would else take nine tenths of what load counts.)
+    /// Divided, too, a fast one would be sent all that is not cached: in the simulator, one of eight at twice
+    /// the speed and told so by its weight, that raises the mean time to the first token by a fifth, and this
     /// lowers it by a tenth.
     float cost() const noexcept {
         return 4 * uncached + (uncached + waiting + 256 * decoding + pressure) / (weight * speed);
@@ -102,6 +103,7 @@ struct AffinityRequest {
     float tokens = 0;  ///< of the prompt
     float block_tokens = 16;
     float mean_request = 0;  ///< uncached tokens of our requests on average
+    float mean_weight = 1;   ///< of the candidates
     bool learned_speed = false;
     Time now{};
     ToldLoad told{};
@@ -124,7 +126,7 @@ struct AffinityRequest {
             terms.pressure = 1200 * use / (1 - use);
         }
         if (learned_speed) terms.speed = speed.of(candidate);
-        terms.weight = 1 / candidate.inverse_weight();
+        terms.weight = 1 / (candidate.inverse_weight() * mean_weight);
         return terms;
     }
 

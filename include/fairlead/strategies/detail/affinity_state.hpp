@@ -162,6 +162,7 @@ class AffinityTable {
         for (const auto& candidate : candidates) {
             names_.push_back(stable_hash(candidate.name()));
             equal_weights_ = equal_weights_ && candidate.weight() == candidates.front().weight();
+            mean_weight_ += static_cast<float>(candidate.weight()) / static_cast<float>(candidates.size());
         }
         for (const std::uint32_t i : order) {
             const BackendId id = candidates[i].id();
@@ -175,6 +176,7 @@ class AffinityTable {
     void learn_from(AffinityState& state) noexcept { state_ = &state; }
     const AffinityState* state() const noexcept { return state_; }
     std::span<const Group> groups() const noexcept { return groups_; }
+    float mean_weight() const noexcept { return mean_weight_; }
     std::size_t memory() const noexcept {
         return groups_.capacity() * sizeof(Group) + names_.capacity() * sizeof(std::uint64_t);
     }
@@ -202,6 +204,7 @@ class AffinityTable {
     std::vector<Group> groups_;
     std::vector<std::uint64_t> names_;
     bool equal_weights_ = true;
+    float mean_weight_ = 0;
 };
 
 }  // namespace fairlead::detail
