@@ -1,6 +1,7 @@
 // When a stream had better be read a little later.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 
@@ -11,7 +12,7 @@ namespace fairlead::detail {
 /// Whether a stream is in a burst: its backend sends many chunks at once, as an engine does that was held up.
 /// A read, the write behind it, the peer it wakes and the wait for more cost the same however much they
 /// carry. What came first is never put off; of the rest more comes at once a little later. Where that was
-/// wrong, because a backend always sends several chunks and then none, it is not tried again for long.
+/// wrong, because a backend always sends several chunks and then none, it is tried less and less.
 ///
 /// Threads: one.
 class Gathering {
@@ -24,6 +25,7 @@ class Gathering {
 
     /// A read, `now`, brought `chunks` of `bytes` in all, and left nothing.
     void took(Time now, int chunks, std::size_t bytes) noexcept {
+        if (until_ != at_once) rest_ = once_in;  // it was worth it
         const bool pays = chunks > 1 && bytes < much && now >= next_;
         until_ = pays ? now + wait : at_once;
         if (pays) next_ = now + once_in;
@@ -31,7 +33,8 @@ class Gathering {
 
     /// A read that was put off found nothing.
     void found_nothing(Time now) noexcept {
-        next_ = now + after_nothing;
+        rest_ = std::min(2 * rest_, after_nothing);
+        next_ = now + rest_;
         until_ = at_once;
     }
 
@@ -47,11 +50,13 @@ class Gathering {
     // Measured: to put off each read of a burst wakes the loop for the last one, which finds nothing, and
     // gains nothing over this. It is longer than a burst of fifty events takes.
     static constexpr Duration once_in = std::chrono::milliseconds{2};
-    // What was for nothing costs half as much again as the read; once a second nobody notices it.
+    // What was for nothing costs half as much again as the read. It may have been chance: the rest doubles
+    // each time, up to where nobody notices it.
     static constexpr Duration after_nothing = std::chrono::seconds{1};
 
     Time until_ = at_once;
     Time next_{};
+    Duration rest_ = once_in;
 };
 
 }  // namespace fairlead::detail

@@ -49,18 +49,26 @@ TEST_CASE("a burst is put off once, the next burst again") {
     CHECK(gathering.until() == now + 2ms + Gathering::wait);
 }
 
-TEST_CASE("where nothing came behind several chunks, no read is put off for a second") {
-    const Time now{10s};
+TEST_CASE(
+    "where nothing comes behind several chunks, reads are put off less and less, down to once a second") {
+    Time now{10s};
     Gathering gathering;
-    gathering.took(now, 2, 400);
-    gathering.found_nothing(now + Gathering::wait);
-    CHECK(gathering.until() == Gathering::at_once);
-    gathering.took(now + 20ms, 2, 400);
-    CHECK(gathering.until() == Gathering::at_once);
-    gathering.took(now + 1s, 2, 400);
-    CHECK(gathering.until() == Gathering::at_once);
-    gathering.took(now + Gathering::wait + 1s, 2, 400);
-    CHECK(gathering.until() != Gathering::at_once);
+    // The moment from which on one is put off again.
+    const auto rest = [&] {
+        for (const Time from = now;; now += 1ms) {
+            gathering.took(now, 2, 400);
+            if (gathering.until() != Gathering::at_once) return now - from;
+        }
+    };
+    rest();
+    for (const auto wanted : {4ms, 8ms, 16ms, 32ms, 64ms, 128ms, 256ms, 512ms, 1'000ms, 1'000ms}) {
+        gathering.found_nothing(now);
+        CHECK(gathering.until() == Gathering::at_once);
+        CHECK(rest() == wanted);
+    }
+    // Something came: all is as in the beginning.
+    gathering.took(now += Gathering::wait, 2, 400);
+    CHECK(rest() <= 2ms);
 }
 
 namespace {
