@@ -32,12 +32,19 @@ class Events : public nlohmann::json_sax<Json> {
         return true;
     }
     bool start_object(std::size_t) override {
+        if (key_ == "cache_control" && aside_from_ == 0) aside_from_ = depth_;
         ++depth_;
         if (depth_ == 3) begin_item();
         mark("{");
         return true;
     }
-    bool end_object() override { return mark("}"), --depth_, true; }
+    bool end_object() override {
+        mark("}");
+        --depth_;
+        if (depth_ <= aside_from_) aside_from_ = 0;
+        key_.clear();
+        return true;
+    }
     bool start_array(std::size_t) override { return ++depth_, mark("["), true; }
     bool end_array() override { return mark("]"), --depth_, true; }
     bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
@@ -54,11 +61,12 @@ class Events : public nlohmann::json_sax<Json> {
     bool is_in(std::string_view member) const { return member_ == member; }
     bool is_in_messages() const { return is_in("messages") || is_in("input"); }
 
-    /// What is no part of a prompt: of what kind a piece is, and until where and how long the client wants it
-    /// cached (`cache_control`), which moves while a conversation grows.
-    bool is_aside() const { return key_ == "type" || key_ == "ttl"; }
+    /// What is no part of a prompt: of what kind a piece is, and up to where and how long the client wants it
+    /// cached, which moves while a conversation grows.
+    bool is_aside() const { return key_ == "type" || (aside_from_ != 0 && depth_ > aside_from_); }
 
     int depth_ = 0;
+    int aside_from_ = 0;    // the depth of a `cache_control` that has begun
     std::string member_{};  // of the body
     std::string key_{};     // of the innermost object, the latest
 };

@@ -211,7 +211,11 @@ void Exchange::read_body() {
         std::error_code error;
         const auto size = connection_->read_some(into_, error);
         if (is_would_block(error)) {
-            if (first && gathering_.until() != Gathering::at_once) gathering_.found_nothing(now());
+            if (first && gathering_.until() != Gathering::at_once) {
+                gathering_.found_nothing(now());
+            } else {
+                gathering_.forget();
+            }
             return wait_readable();
         }
         if (error) return on_read_error(error);
@@ -237,7 +241,12 @@ void Exchange::read_body() {
         }
         if (kept > 0) {
             // Before whoever reads asks for more.
-            size<into_.size() && chunks> 1 ? gathering_.took(now(), chunks, kept) : gathering_.forget();
+            const bool emptied = size < into_.size();
+            if (emptied && chunks > 1) {
+                gathering_.took(now(), chunks, kept);
+            } else {
+                gathering_.forget();
+            }
             return complete_read({}, kept);
         }
         limit_silence();

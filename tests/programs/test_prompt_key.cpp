@@ -108,6 +108,16 @@ TEST_CASE("instructions count as one text or as a list of texts, as the Messages
     // The mark up to which a client wants it cached.
     CHECK(shared(usual, of("system", list(one, R"(,"cache_control":{"type":"ephemeral","ttl":"1h"})"))) ==
           usual.blocks.size());
+    // Of what else is called so nothing is left out, and a text may follow an object.
+    const auto tool = [](const std::string& ttl) {
+        return read_prompt(
+            R"({"messages":[{"role":"assistant","content":[{"type":"tool_use","input":{"ttl":)" + ttl +
+                R"(,"note":")" + std::string(300, 'n') + R"("}},"behind"]}]})",
+            "m");
+    };
+    CHECK(shared(tool("60"), tool("60")) == tool("60").blocks.size());
+    CHECK(shared(tool("60"), tool("61")) == 0);
+    CHECK(of("system", R"([{"text":"a","type":"text"},"bcde"])").tokens == of("system", "\"abcde\"").tokens);
 }
 
 TEST_CASE("prompts may be text or token ids; equal lengths do not match") {

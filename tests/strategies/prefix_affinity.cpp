@@ -297,7 +297,7 @@ TEST_CASE("a weight shortens what takes time, and not what a hit is worth") {
     }
 }
 
-TEST_CASE("weights are relative: as many times as large they choose the same, one added or not") {
+TEST_CASE("weights are relative: as many times as large they cost the same") {
     const auto costs_of = [](std::uint32_t times) {
         auto backends = test::fleet(3, 1000);
         backends[0].weight = 2 * times;

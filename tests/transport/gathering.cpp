@@ -69,6 +69,8 @@ TEST_CASE(
     // Something came: all is as in the beginning.
     gathering.took(now += Gathering::wait, 2, 400);
     CHECK(rest() <= 2ms);
+    gathering.found_nothing(now);
+    CHECK(rest() == 4ms);
 }
 
 namespace {
@@ -124,7 +126,7 @@ RawPeer::Script begins(std::future<void>& head_was_read, RawPeer::Script then) {
     };
 }
 
-/// Reads on when the loop's write is done, which it goes on with meanwhile.
+/// Reads on when the peer has all of the request, which the loop goes on to write meanwhile.
 void wait_then_read(asio::io_context& io, std::future<void>& sent, std::promise<void>& asked,
                     const std::function<void()>& read) {
     if (sent.wait_for(0s) != std::future_status::ready) {

@@ -181,6 +181,18 @@ TEST_CASE("what comes to a held socket wakes nobody, and the next wait tells it"
     CHECK(waits->told == 0);
 }
 
+TEST_CASE("a socket that somebody waits for is not held") {
+    asio::io_context io;
+    Pair pair{io};
+    const auto waiter = wait(pair);
+    turn(io);
+    pair.watch.hold();
+    CHECK(pair.watch.is_quiet());
+    pair.peer_sends("x");
+    turn(io);
+    CHECK(waiter->told == 1);
+}
+
 TEST_CASE("a held socket's place is nobody's burden: the next one there is told of") {
     asio::io_context io;
     {

@@ -61,8 +61,9 @@ struct HttpTransportOptions {
     /// The executor is a strand, or its loop is run by one thread, and handlers run there, too: then
     /// exchanges need no strand of their own. Of a plain `io_context` that one thread runs, sockets are then
     /// waited for through an epoll of the library's own (Linux), which spares a system call a wait. Where a
-    /// body's read then brings several chunks at once, a burst, the next one is made a quarter of a
-    /// millisecond later, at most once in two: the rest comes together.
+    /// read of a body over such a socket (without TLS) brings several chunks at once, a burst, the next one
+    /// is made a quarter of a millisecond later: the rest comes together. At most once in two milliseconds,
+    /// and more rarely where nothing more comes.
     bool one_thread = false;
     HttpLimits limits{};  ///< of response heads
     TlsOptions tls{};

@@ -159,11 +159,13 @@ class AffinityTable {
             return candidates[a].id() / BlockCache::group_size < candidates[b].id() / BlockCache::group_size;
         });
         names_.reserve(candidates.size());
+        std::uint64_t weights = 0;
         for (const auto& candidate : candidates) {
             names_.push_back(stable_hash(candidate.name()));
             equal_weights_ = equal_weights_ && candidate.weight() == candidates.front().weight();
-            mean_weight_ += static_cast<float>(candidate.weight()) / static_cast<float>(candidates.size());
+            weights += candidate.weight();
         }
+        if (weights > 0) mean_weight_ = static_cast<float>(weights) / static_cast<float>(candidates.size());
         for (const std::uint32_t i : order) {
             const BackendId id = candidates[i].id();
             if (groups_.empty() || groups_.back().number != id / BlockCache::group_size)
@@ -204,7 +206,7 @@ class AffinityTable {
     std::vector<Group> groups_;
     std::vector<std::uint64_t> names_;
     bool equal_weights_ = true;
-    float mean_weight_ = 0;
+    float mean_weight_ = 1;
 };
 
 }  // namespace fairlead::detail
