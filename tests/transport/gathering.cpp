@@ -112,14 +112,14 @@ struct Burst {
     std::optional<std::error_code> end{};
 };
 
-constexpr auto head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+constexpr auto chunked_answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 constexpr auto two_chunks = "5\r\nhello\r\n6\r\n world\r\n";
 
 /// Several chunks, when the head was read; then what `then` says.
 RawPeer::Script begins(std::future<void>& head_was_read, RawPeer::Script then) {
     return [&head_was_read, then = std::move(then)](RawPeer::Connection& c) {
         c.read_request();
-        c.send(head);
+        c.send(chunked_answer);
         head_was_read.wait();
         c.send(two_chunks);
         then(c);
@@ -185,7 +185,7 @@ TEST_CASE("a burst's rest comes also where the request was still being sent") {
     std::promise<void> sent;
     std::promise<void> asked;
     RawPeer peer{[&](RawPeer::Connection& c) {
-        c.send(head);
+        c.send(chunked_answer);
         head_was_read.get_future().wait();
         c.send(two_chunks);
         began.get_future().wait();
