@@ -151,18 +151,15 @@ def bounds(by_gateways):
             alone / by_gateways["`consistent_hash`"][at], 1.04)
         add(f"{count} gateways, owner alone: relative to `least_connections`",
             alone / by_gateways["`least_connections`"][at], 0.80)
-    for load in LOADS:
-        options = ("--strategies", "prefix_affinity", "--load", load)
-        right = first(on_trace(*options)[0])
-        for factor in (0.5, 2):
-            add(f"prompts estimated {factor:g} times as long, load {load}: mean relative to right estimates",
-                first(on_trace(*options, "--estimate", factor)[0]) / right, 1.05)
-    for load in LOADS:
-        options = ("--strategies", "prefix_affinity", "--load", load)
-        right = first(on_trace(*options)[0])
-        for believed in (1000, 4000):
-            add(f"caches of 2,000 blocks believed to have {believed:,}, load {load}: mean relative to the right size",
-                first(on_trace(*options, "--believed-blocks", believed)[0]) / right, 1.12)
+    for title, option, values, bound in (
+            ("prompts estimated {:g} times as long, load {}: mean relative to right estimates", "--estimate", (0.5, 2), 1.05),
+            ("caches of 2,000 blocks believed to have {:,}, load {}: mean relative to the right size", "--believed-blocks",
+             (1000, 4000), 1.12)):
+        for load in LOADS:
+            options = ("--strategies", "prefix_affinity", "--load", load)
+            right = first(on_trace(*options)[0])
+            for value in values:
+                add(title.format(value, load), first(on_trace(*options, option, value)[0]) / right, bound)
     return table(["`prefix_affinity`", "measured", "bound", "met"], lines)
 
 
