@@ -37,7 +37,7 @@ class BlockRing {
     /// The key at a place, 0 where there is none; or a small number, which no key is, while it is away.
     BlockKey peek(std::uint32_t at) const noexcept { return relaxed::load(keys_[at]); }
 
-    void prefetch(std::uint32_t at) const noexcept {
+    [[gnu::always_inline]] void prefetch(std::uint32_t at) const noexcept {
 #if defined(__GNUC__)
         __builtin_prefetch(keys_.get() + at);
 #else
@@ -216,26 +216,24 @@ class BlockHand {
         return index_.remove(place, key, bit_, claims_);
     }
 
-    /// What stands there will be looked for: blocks in a row have one home, and those noted together are
-    /// mostly in rows.
-    template <class Visit>
-    void each_row(std::uint32_t begin, std::uint32_t count, Visit visit) const noexcept {
+    // What stands there will be looked for: blocks in a row have one home, and those noted together are
+    // mostly in rows.
+
+    [[gnu::always_inline]] void prefetch(std::uint32_t begin, std::uint32_t count) const noexcept {
         const std::uint32_t end = std::min(begin + count, limit_);
-        for (std::uint32_t at = begin; at < end;) {
-            const BlockKey key = ring_.peek(at);
-            constexpr std::uint32_t last = BlockLine::slots - 1;
-            const bool is_row =
-                key % BlockLine::slots == last && at + last < end && key >> 32 == ring_.peek(at + last) >> 32;
-            const std::uint32_t its = is_row ? BlockLine::slots : 1;
-            visit(key);
-            at += its;
-        }
+        for (std::uint32_t at = begin; at < end; at = next_row(at, end)) index_.prefetch(ring_.peek(at));
     }
-    void prefetch(std::uint32_t begin, std::uint32_t count) const noexcept {
-        each_row(begin, count, [&](BlockKey key) { index_.prefetch(key); });
+    [[gnu::always_inline]] void prefetch_beside(std::uint32_t begin, std::uint32_t count) const noexcept {
+        const std::uint32_t end = std::min(begin + count, limit_);
+        for (std::uint32_t at = begin; at < end; at = next_row(at, end))
+            index_.prefetch_beside(ring_.peek(at));
     }
-    void prefetch_beside(std::uint32_t begin, std::uint32_t count) const noexcept {
-        each_row(begin, count, [&](BlockKey key) { index_.prefetch_beside(key); });
+    std::uint32_t next_row(std::uint32_t at, std::uint32_t end) const noexcept {
+        constexpr std::uint32_t last = BlockLine::slots - 1;
+        const BlockKey key = ring_.peek(at);
+        const bool is_row =
+            key % BlockLine::slots == last && at + last < end && key >> 32 == ring_.peek(at + last) >> 32;
+        return at + (is_row ? BlockLine::slots : 1);
     }
 
     const BlockIndex::View index_;
