@@ -48,7 +48,8 @@ class AffinityState {
     float mean_request() const noexcept { return mean_request_.load(std::memory_order_relaxed); }
     void note_request(float uncached) noexcept {
         const float mean = mean_request();
-        mean_request_.store(mean == 0 ? uncached : mean + (uncached - mean) / 64, std::memory_order_relaxed);
+        const float now = mean == 0 ? uncached : mean + (uncached - mean) / 64;
+        if (now != mean) mean_request_.store(now, std::memory_order_relaxed);
     }
 
     bool was_told() const noexcept { return was_told_.load(std::memory_order_relaxed); }
@@ -136,10 +137,11 @@ class AffinityState {
     std::atomic<std::size_t> cache_blocks_{0};
     std::atomic<std::size_t> memory_{0};
     std::atomic<BlockCache*> cache_{nullptr};
-    std::atomic<float> mean_request_{0.0F};
     std::atomic<bool> was_told_{false};
     std::unique_ptr<BlockCache> owned_;
     std::vector<Known> known_;  // by id
+    // Every request writes it: on a line of its own.
+    alignas(64) std::atomic<float> mean_request_{0.0F};
 };
 
 /// Which candidate each of a group's 64 bits is.
