@@ -126,10 +126,12 @@ class TscClock {
 
     static Time now() noexcept {
 #if FAIRLEAD_HAS_TSC
-        const std::uint64_t ticks = counter();
-        // Unsigned, so that a counter that was set back is looked at, too.
-        if (ticks - looked_at < shared.window.load(std::memory_order_relaxed)) [[likely]]
-            return Time{Duration{shared.line.at(ticks)}};
+        if (const std::uint64_t ticks_of_window = shared.window.load(std::memory_order_relaxed)) [[likely]] {
+            const std::uint64_t ticks = counter();
+            // Unsigned, so that a counter that was set back is looked at, too.
+            if (ticks - looked_at < ticks_of_window) [[likely]]
+                return Time{Duration{shared.line.at(ticks)}};
+        }
         return look();
 #else
         return std::chrono::steady_clock::now();
