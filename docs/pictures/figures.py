@@ -13,7 +13,6 @@ import os
 import pathlib
 import re
 import sys
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -21,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "benchmark"))
 from charts import bars  # noqa: E402
 from gateway_rows import NAMES, ROWS, SHORT, median, ratio  # noqa: E402
 from hot_path import Run  # noqa: E402
+from marks import beside_peer, verdict  # noqa: E402
 import report  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,7 +37,7 @@ SHOWN = [
     ("response_time/1000,", "the same, response time, 1,000 backends"),
     ("single_backend,", "one backend alone"),
     ("round_robin/100 by model", "a choice by model and tag: more than without, floors"),
-    ("round_robin/16, own", "a second thread, of what it brings to the floor"),
+    ("round_robin, own", "a second thread, of what it brings to the floor, at the worst number of backends"),
     ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up,",
      "prefix look-up: 256 blocks in 64 caches of 31,250, us"),
     ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up and note, held",
@@ -57,11 +57,12 @@ def machine():
     return f"{os.cpu_count()} {kind}" + (f" ({re.sub(r'[(](R|TM)[)]', '', model[1]).strip()})" if model else "")
 
 
-def met(value, mark, less=True):
-    return "yes" if (value <= mark if less else value >= mark) else "**no**"
+rows, pictures, dates, commands = [], [], [], []
 
 
-rows, pictures, dates, commands, words = [], [], [], [], given.machine or machine()
+def under(versions, load):
+    return f"{given.machine or machine()}, {versions}, other work on them: a load of {load:.0f}"
+
 
 hot = given.results / "hot-path.json"
 if hot.exists():
@@ -72,13 +73,13 @@ if hot.exists():
             what, value, mark, decimals, less = row
             if what.startswith(begin):
                 rows.append((text, f"{value:,.{decimals}f}", f"{'' if less else '>= '}{mark:g}",
-                             "yes" if report.is_met(row) else "**no**"))
+                             verdict(value, mark, decimals, less)))
                 break
     report.picture(run, HERE / "hot-path.svg")
     pictures.append("![`select` and `report` of each strategy, beside the floor and their marks](docs/pictures/hot-path.svg)")
     dates.append(run.context["date"][:10])
     commands.append("tests/benchmark/run.sh")
-    words += f", {run.context.get('compiler', 'g++')}, other work on them: a load of {run.context['load_avg'][0]:.0f}"
+    hot_words = under(run.context.get("compiler", "g++"), run.context["load_avg"][0])
 
 peers = given.results / "gateway.json"
 if peers.exists():
@@ -98,17 +99,18 @@ if peers.exists():
         against = ratio(rounds, "gateway", to, what, figure)
         if mark is not None and against is not None:
             rows.append((f"gateway: {text}: times {NAMES[to]}'s ({median(rounds, to, what, figure):,.1f})",
-                         f"{against:.2f}", f"{mark:g}", met(round(against, 2), mark)))
+                         f"{against:.2f}", f"{mark:g}", beside_peer(against, mark)))
     bars(HERE / "gateway.svg", "The gateway beside HAProxy and nginx, one thread each",
          "times HAProxy's own figure of the same round; shorter is better",
          ["fairlead-gateway" if name == "gateway" else NAMES[name] for name in shown], groups, (1, "HAProxy"))
     pictures.append("![The gateway beside HAProxy and nginx](docs/pictures/gateway.svg)")
-    dates.append(time.strftime("%Y-%m-%d", time.localtime(peers.stat().st_mtime)))
+    dates.append(content["date"])
+    peers_words = under(", ".join(f"{name} {version}" for name, version in content["versions"].items()), content["load"])
     commands.append("tests/benchmark/gateway.sh")
 
 if not rows:
     sys.exit(f"neither hot-path.json nor gateway.json in {given.results}")
-section = (f"Measured on {' and '.join(sorted(set(dates)))} on {words}, by `{'` and `'.join(commands)}`; all of it, what "
+section = (f"Measured on {' and '.join(sorted(set(dates)))} on {hot_words if hot.exists() else peers_words}, by `{'` and `'.join(commands)}`; all of it, what "
            "the floor is, and why a mark is missed: [docs/performance.md](docs/performance.md).\n\n"
            "| figure | is | mark | met |\n|---|---:|---:|---|\n" +
            "".join("| " + " | ".join(row) + " |\n" for row in rows) + "\n" + "\n\n".join(pictures) + "\n")
@@ -129,8 +131,8 @@ def put(page, name, text, must=True):
 put(ROOT / "README.md", "speed", section)
 if hot.exists():
     put(ROOT / "docs" / "performance.md", "hot-path",
-        f"One run on {dates[0]} on {words}; medians of {run.repetitions}.\n\n" + report.tables(run))
+        f"One run on {dates[0]} on {hot_words}; medians of {run.repetitions}.\n\n" + report.tables(run))
 if peers.exists() and (table := given.results / "gateway.md").exists():
     put(ROOT / "docs" / "performance.md", "gateway",
-        f"{len(rounds)} rounds on {dates[-1]} on {words}.\n\n" + table.read_text(encoding="utf-8"), must=False)
+        f"{len(rounds)} rounds on {dates[-1]} on {peers_words}.\n\n" + table.read_text(encoding="utf-8"), must=False)
 print(section, end="")

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +20,7 @@ import tempfile
 import time
 
 from gateway_rows import ROWS, median, ratio
+from marks import beside_peer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("bin", type=pathlib.Path)
@@ -256,6 +258,7 @@ def one_round(number):
     return result
 
 
+date, load_before = time.strftime("%Y-%m-%d"), os.getloadavg()[0]
 try:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given.out.mkdir(parents=True, exist_ok=True)
@@ -302,8 +305,7 @@ def table():
         if mark is None or value is None:
             cells.append("")
         else:
-            by = value / mark - 1
-            cells.append(f"yes, by {-by:.0%}" if by <= 0 else f"**no**, by {by:.0%}")
+            cells.append(beside_peer(value, mark))
         lines.append("| " + " | ".join(cells) + " |")
     # What holds an event back holds back each: a median is enough, and free of what else the machine does.
     for text, what in (("first event, with the head: ms under way", "first"),
@@ -319,7 +321,30 @@ def table():
     return "\n".join(lines) + "\n"
 
 
-(given.out / "gateway.json").write_text(json.dumps({"streams": streams, "rounds": results}, indent=1),
-                                        encoding="utf-8")
+
+
+def version(*command):
+    """The first number in what a program says of its version."""
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    found = re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr)
+    return found and found[0]
+
+
+def compiler():
+    """That of the build whose programs were measured."""
+    cache = given.bin.parent / "CMakeCache.txt"
+    found = cache.exists() and re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)", cache.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "c++"
+
+
+versions = {"clang++" if "clang" in compiler() else "g++": version(compiler(), "--version"),
+            "HAProxy": version("haproxy", "-v"), "nginx": version("nginx", "-v")}
+versions = {name: number for name, number in versions.items() if number}
+(given.out / "gateway.json").write_text(
+    json.dumps({"date": date, "load": load_before, "versions": versions, "streams": streams, "rounds": results}, indent=1),
+    encoding="utf-8")
 (given.out / "gateway.md").write_text(table(), encoding="utf-8")
 print(table(), end="")

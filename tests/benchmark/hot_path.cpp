@@ -27,7 +27,7 @@ using namespace fairlead;
 using namespace fairlead::benchmarks;
 
 constexpr std::int64_t sizes[] = {1, 3, 16, 64, 100, 1000, 10'000};
-constexpr std::int64_t sizes_of_threads[] = {3, 16, 100, 1000, 10'000};
+constexpr std::int64_t sizes_of_threads[] = {1, 3, 16, 100, 1000, 10'000};
 constexpr std::size_t batch = 64;  // requests to a call: what the call itself costs is then nothing
 
 bool is_equal(std::string_view strategy) { return !strategy.starts_with("weighted_"); }
@@ -219,6 +219,8 @@ int main(int argc, char** argv) {
 #else
     benchmark::AddCustomContext("compiler", "g++ " + std::to_string(__GNUC__));
 #endif
+    benchmark::AddCustomContext("TscClock",
+                                TscClock::is_used() ? "reads the counter" : "is steady_clock here");
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
     benchmark::RunSpecifiedBenchmarks();

@@ -10,7 +10,7 @@ STRATEGIES = ["round_robin", "weighted_round_robin", "random", "weighted_random"
 WITH_WEIGHTS = ["least_connections", "response_time", "least_tokens"]
 CLOCKS = ["no_clock", "steady_clock", "coarse_clock", "tsc_clock"]
 SIZES = [1, 3, 16, 64, 100, 1000, 10_000]
-THREAD_SIZES = [3, 16, 100, 1000, 10_000]
+THREAD_SIZES = [1, 3, 16, 100, 1000, 10_000]
 COLD_SIZES = [10, 100, 1000, 10_000]
 
 
@@ -55,9 +55,11 @@ class Run:
         return ours / floors if ours and floors else None
 
     def ratios(self):
-        """Every figure that does not depend on how fast the machine is, by name: for comparing two runs."""
-        found = {name: self.floors(name) for name in self.median
-                 if re.fullmatch(r"\w+/\d+|single_backend", name) and not re.match("build|publish|memory|seen", name)
-                 and not name.startswith("floor")}
+        """Every figure of CPU time, as a ratio to the floor, and of memory, by name: for comparing two runs. (What two
+        threads bring is a matter of real time, and of what else the machine did.)"""
+        found = {name: self.floors(name) if name == "single_backend" or f"floor/{name.split('/')[1]}" in self.median
+                 else self.median[name] / self.median["floor/100"] for name in self.median
+                 if "/" in name and "threads:" not in name and not re.match("floor|memory|seen", name)
+                 or name == "single_backend"}
         found.update({name: value for name, value in self.bytes.items()})
         return {name: value for name, value in found.items() if value is not None}

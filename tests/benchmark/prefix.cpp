@@ -95,17 +95,31 @@ void look_up(benchmark::State& state, Conversations& all) {
     });
 }
 
-/// Each of the backends holds another length of what is asked for: no block can be left out.
+/// Each of the backends holds another length of what is asked for: no block can be left out. As many prompts
+/// as fit into the caches, and between two batches other look-ups, so that their lines are in no near cache.
 void look_up_stairs(benchmark::State& state) {
-    Conversations all;
-    all.make_batch(0);
-    for (std::size_t i = 0; i < Conversations::batch; ++i) {
-        for (BackendId id = 0; id < backends; ++id) all.cache.note(id, all.prompt(i).first(4 * id + 3));
+    constexpr std::size_t prompts = 192;
+    detail::BlockCache cache{Options{}.prefix_memory};
+    for (BackendId id = 0; id < backends; ++id) cache.hold(id, capacity, capacity);
+    std::vector<std::uint64_t> all(prompts * blocks);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = Rng::mix(i);
+    const auto prompt = [&](std::size_t i) { return std::span{all}.subspan(i * blocks, blocks); };
+    for (std::size_t i = 0; i < prompts; ++i) {
+        for (BackendId id = 0; id < backends; ++id) cache.note(id, prompt(i).first(4 * id + 3));
     }
+    Conversations& others = all_held();
+    Rng rng{1};
     std::array<std::uint32_t, backends> held{};
     while (state.KeepRunningBatch(Conversations::batch)) {
+        state.PauseTiming();
+        for (int round = 0; round < 16; ++round) {
+            others.make_batch(4);
+            for (std::size_t i = 0; i < Conversations::batch; ++i)
+                others.cache.look_up(others.prompt(i), 0, ~std::uint64_t{0}, held);
+        }
+        state.ResumeTiming();
         for (std::size_t i = 0; i < Conversations::batch; ++i) {
-            all.cache.look_up(all.prompt(i), 0, ~std::uint64_t{0}, held);
+            cache.look_up(prompt(rng.below(prompts)), 0, ~std::uint64_t{0}, held);
             benchmark::DoNotOptimize(held);
         }
     }
