@@ -36,15 +36,15 @@ void publish(benchmark::State& state, const std::string& strategy) {
     for (auto _ : state) subject->change();
 }
 
-/// A thread's first request after a change of every backend: it takes the new snapshot, and drops the old
-/// one, which nobody else has.
-void first_after_change(benchmark::State& state) {
+/// A thread's first request after a change of one backend, or of all: it takes the new snapshot, and drops
+/// the old one, which nobody else has.
+void first_after_change(benchmark::State& state, bool of_all) {
     const auto subject = plain("round_robin", backends(size_of(state), true));
     std::uint32_t weight = 1;
     for (auto _ : state) {
         state.PauseTiming();
         weight = weight % 1000 + 1;
-        subject->change_all(weight);
+        of_all ? subject->change_all(weight) : subject->change();
         state.ResumeTiming();
         subject->requests(1);
     }
@@ -136,8 +136,10 @@ void register_cold_path() {
             ->Unit(benchmark::kMillisecond);
 #endif
     }
-    for (const std::int64_t size : {10, 100, 1000, 10'000})
-        benchmark::RegisterBenchmark("first_after_change", first_after_change)->Arg(size);
+    for (const std::int64_t size : {10, 100, 1000, 10'000}) {
+        benchmark::RegisterBenchmark("first_after_change", first_after_change, false)->Arg(size);
+        benchmark::RegisterBenchmark("first_after_change_of_all", first_after_change, true)->Arg(size);
+    }
     for (const std::int64_t size : {10, 1000}) {
         benchmark::RegisterBenchmark("seen_by_all", seen_by_all)->Arg(size)->Iterations(50)->UseManualTime();
     }

@@ -119,11 +119,12 @@ def tables(run):
                     [(name, cells([run.milliseconds(f"{kind}_{name}/{size}") for kind in ("build", "publish")
                                    for size in COLD_SIZES], 3) + " | " +
                       cells([run.bytes.get(f"memory_{name}/1000")], 0)) for name in STRATEGIES])
-    first = [f"{run.median[row] / 1e3:,.1f} us with {size:,} backends" for size in COLD_SIZES
-             if (row := f"first_after_change/{size}") in run.median]
-    if first:
-        lines += ["A thread's first `select` and `report` after a change of all, which takes the new snapshot and drops "
-                  "the old one: " + ", ".join(first) + ".", ""]
+    for kind, what in (("first_after_change", "a change of one backend"), ("first_after_change_of_all", "a change of all")):
+        first = [f"{run.median[row] / 1e3:,.1f} us with {size:,} backends" for size in COLD_SIZES
+                 if (row := f"{kind}/{size}") in run.median]
+        if first:
+            lines += [f"A thread's first `select` and `report` after {what}, which takes the new snapshot and drops the "
+                      "old one: " + ", ".join(first) + ".", ""]
     seen = [f"{run.median[row] / 1e3:.1f} us with {size:,} backends" for size in (10, 1000)
             if (row := f"seen_by_all/{size}") in run.median]
     if seen:
