@@ -98,7 +98,7 @@ BackendChange read_backend_change(std::string_view body, Problems& problems) {
     BackendChange change;
     reader.read("weight", change.weight, Range{.low = 1, .high = max_weight});
     reader.read("max_connections", change.max_connections, Range{.low = 1, .high = max_connections_limit});
-    reader.read("timeout", change.timeout, Range{.high = max_seconds, .above_low = true});
+    reader.read("timeout", change.timeout, Range{.above_low = true});
     reader.read("priority", change.priority,
                 Range{.low = std::numeric_limits<int>::min(), .high = std::numeric_limits<int>::max()});
     reader.read("tags", change.tags);
@@ -113,8 +113,7 @@ StrategyChange read_strategy_change(std::string_view body, std::span<const std::
     const BodyReader reader{body, problems};
     StrategyChange change;
     reader.read("strategy", change.strategy);
-    reader.read("health_check_interval", change.health_check_interval,
-                Range{.high = max_seconds, .above_low = true});
+    reader.read("health_check_interval", change.health_check_interval, Range{.above_low = true});
     reader.read("max_retries", change.max_retries, Range{});
     reader.read("failure_threshold", change.failure_threshold, Range{.low = 1});
     reader.refuse_others(known);

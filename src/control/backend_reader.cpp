@@ -36,7 +36,7 @@ constexpr std::array<std::string_view, 16> known_backend_fields{"name",
 constexpr std::array<std::string_view, 4> known_health_fields{"path", "interval", "expected_status",
                                                               "body_contains"};
 constexpr std::size_t most_backends = 65'536;  // as Errc::too_many_backends says
-constexpr Range backend_time{.high = max_seconds, .above_low = true};
+constexpr Range backend_time{.above_low = true};
 
 /// One object: reads each known field that is there and not null, and refuses the unknown ones.
 class ObjectReader {

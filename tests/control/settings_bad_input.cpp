@@ -51,6 +51,9 @@ TEST_CASE("a bad field of a backend is named with its place, what it must be, an
         Bad{R"("timeout": 1e300)",
             "LLM_BACKENDS[1].timeout: must be <= 1000000000 (seconds), got 1e+300 (environment)",
             "LLM_BACKENDS[1].timeout: 必须为 <= 1000000000（秒），实际为 1e+300 (环境变量)"},
+        Bad{R"("cache_blocks": 2e9)",
+            "LLM_BACKENDS[1].cache_blocks: must be 0..1000000000, got 2000000000 (environment)",
+            "LLM_BACKENDS[1].cache_blocks: 必须为 0..1000000000，实际为 2000000000 (环境变量)"},
         Bad{R"("priority": "high")",
             "LLM_BACKENDS[1].priority: must be a whole number -2147483648..2147483647, got a text in quotes "
             "(environment)",
@@ -217,6 +220,7 @@ TEST_CASE("a bad value of another setting says what it must be") {
             "invalid JSON at line 1, column 2: the text ends here, but a bracket is "
             "still open"},
         Row{"FAIRLEAD_MAX_BODY_BYTES", "0", "must be >= 1, got 0"},
+        Row{"FAIRLEAD_PREFIX_CACHE_BLOCKS", "1000000001", "must be 1..1000000000, got 1000000001"},
         Row{"LOAD_BALANCE_STRATEGY", "fastest", ""});
     const std::string error = error_of({{"VLLM_SERVER_URL", "http://a"}, {row.name, row.value}});
     if (row.english.empty()) {

@@ -170,6 +170,7 @@ TEST_CASE("each range's own ends are accepted or not as its text says") {
     CHECK(Range{.low = 0, .high = 1, .above_low = true}.text() == "> 0 and <= 1");
     CHECK(Range{.low = 100, .high = 599, .or_zero = true}.text() == "0 or 100..599");
     CHECK(Range{.low = 1}.text() == ">= 1");
+    CHECK(Range{.low = 1, .high = 1e9}.text() == "1..1000000000");
 }
 
 TEST_CASE("every kind of event, state, outcome and mode has a name of its own, and every error a sentence") {

@@ -51,7 +51,7 @@ bool is_backend_url(std::string_view url) noexcept;
 /// 9.2 * 10^9 seconds and sums of a few of them must not overflow it.
 inline constexpr double max_seconds = 1e9;
 
-/// A range of accepted numbers; times are in seconds.
+/// A range of accepted numbers. Times are in seconds; that none is beyond `max_seconds` goes without saying.
 struct Range {
     double low = 0;
     double high = std::numeric_limits<double>::infinity();
@@ -79,9 +79,9 @@ namespace detail {
 template <class O, class Visitor>
 requires std::same_as<std::remove_const_t<O>, Options>
 constexpr void visit_ranges(O& o, Visitor&& visit) {
-    constexpr Range time{.high = max_seconds};
-    constexpr Range positive_time{.high = max_seconds, .above_low = true};
     constexpr Range any{};
+    constexpr Range time{};
+    constexpr Range positive_time{.above_low = true};
     constexpr Range count{.low = 1};
     constexpr Range share{.high = 1};
 
@@ -312,7 +312,7 @@ inline std::error_code validate(const BackendConfig& config) noexcept {
 
 inline std::string Range::text() const {
     std::string text = or_zero ? "0 or " : "";
-    if (high == std::numeric_limits<double>::infinity() || high == max_seconds)
+    if (high == std::numeric_limits<double>::infinity())
         return text + (above_low ? "> " : ">= ") + detail::number_text(low);
     if (!above_low && !below_high) return text + detail::number_text(low) + ".." + detail::number_text(high);
     return text + (above_low ? "> " : ">= ") + detail::number_text(low) +
@@ -332,11 +332,11 @@ inline std::vector<std::string> validate(const Options& options) {
             value = static_cast<double>(field);
             if (std::isinf(value)) value = std::numeric_limits<double>::quiet_NaN();  // in no range
         }
-        if (range.contains(value)) return;
-        problems.push_back(
-            std::string{name} + ": must be " +
-            (value > max_seconds && is_time ? "<= " + detail::number_text(max_seconds) : range.text()) +
-            (is_time ? " (seconds), got " : ", got ") + detail::number_text(value));
+        const bool too_long = is_time && value > max_seconds;
+        if (range.contains(value) && !too_long) return;
+        problems.push_back(std::string{name} + ": must be " +
+                           (too_long ? "<= " + detail::number_text(max_seconds) : range.text()) +
+                           (is_time ? " (seconds), got " : ", got ") + detail::number_text(value));
     });
     if (!detail::is_probe_path(options.health_check_path))
         problems.emplace_back(
