@@ -9,6 +9,8 @@
 #include <fairlead/model/error.hpp>
 #include <fairlead/transport/http_transport.hpp>
 
+#include "gateway/headers.hpp"
+
 namespace gateway {
 namespace {
 
@@ -62,6 +64,11 @@ ApiError missing_model() {
 ApiError unknown_model(std::string_view name) {
     return at_fault(404, "The model `" + std::string{name} + "` does not exist or no backend serves it",
                     "model", "model_not_found");
+}
+
+ApiError too_many_tags() {
+    return at_fault(400, std::string{tags_header} + " names more than " + std::to_string(most_tags) + " tags",
+                    {}, "invalid_value");
 }
 
 ApiError bad_body(std::string_view problem, bool about_model) {

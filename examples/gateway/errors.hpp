@@ -25,6 +25,7 @@ fairlead::HttpResponse error_response(const ApiError& error);
 
 ApiError missing_model();
 ApiError unknown_model(std::string_view name);
+ApiError too_many_tags();
 ApiError bad_body(std::string_view problem, bool about_model);
 ApiError bad_form(std::string_view problem, bool about_model);
 ApiError unknown_path(std::string_view target);

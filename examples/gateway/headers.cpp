@@ -22,6 +22,16 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+/// Calls `visit` for each element of a list, `a, b`, that is not empty.
+template <class Visitor>
+void for_each_element(std::string_view list, Visitor visit) {
+    while (!list.empty()) {
+        const auto comma = std::min(list.find(','), list.size());
+        if (const auto element = trimmed(list.substr(0, comma)); !element.empty()) visit(element);
+        list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+}
+
 /// `path` itself or something below it.
 bool under(std::string_view path, std::string_view prefix) {
     return path.starts_with(prefix) &&
@@ -50,17 +60,26 @@ void remove_hop_by_hop(fairlead::HttpHeaders& headers) {
     std::vector<std::string> named;
     for (const auto& [name, value] : headers) {
         if (!fairlead::equal_ignoring_case(name, "Connection")) continue;
-        for (std::string_view rest = value; !rest.empty();) {
-            const auto comma = std::min(rest.find(','), rest.size());
-            if (const auto token = trimmed(rest.substr(0, comma)); !token.empty()) named.emplace_back(token);
-            rest.remove_prefix(std::min(comma + 1, rest.size()));
-        }
+        for_each_element(value, [&named](std::string_view token) { named.emplace_back(token); });
     }
     headers.remove_if([&named](const fairlead::HttpHeader& field) {
         return fairlead::is_hop_by_hop(field.name) ||
                std::any_of(named.begin(), named.end(),
                            [&](const auto& name) { return fairlead::equal_ignoring_case(name, field.name); });
     });
+}
+
+std::optional<std::vector<std::string>> take_tags(fairlead::HttpHeaders& headers) {
+    std::vector<std::string> tags;
+    headers.remove_if([&tags](const fairlead::HttpHeader& field) {
+        if (!fairlead::equal_ignoring_case(field.name, tags_header)) return false;
+        for_each_element(field.value, [&tags](std::string_view tag) { tags.emplace_back(tag); });
+        return true;
+    });
+    std::sort(tags.begin(), tags.end());
+    tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+    if (tags.size() > most_tags) return std::nullopt;
+    return tags;
 }
 
 std::string media_type(std::string_view content_type) {

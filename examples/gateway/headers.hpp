@@ -1,9 +1,11 @@
 // Which header fields pass through a proxy, and what a path may look like.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fairlead/transport/http_message.hpp>
 
@@ -13,6 +15,17 @@ namespace gateway {
 /// `Transfer-Encoding`, `Keep-Alive`, `TE`, `Trailer`, `Upgrade`, the `Proxy-` ones; and `Expect`, which the
 /// gateway has met already.
 void remove_hop_by_hop(fairlead::HttpHeaders& headers);
+
+/// The field in which a request names tags, `X-Fairlead-Tags: a, b`: the backend must have all of them.
+inline constexpr std::string_view tags_header = "X-Fairlead-Tags";
+
+/// More than anybody tells backends apart by; it bounds what a client's list costs each choice.
+inline constexpr std::size_t most_tags = 16;
+
+/// Takes `X-Fairlead-Tags` out, which is meant for the gateway alone. The tags of all such fields, sorted and
+/// each once: the order in which a client names them must not make another subset of the backends. Nothing
+/// when they are more than `most_tags`. Allocates nothing when there is no such field.
+std::optional<std::vector<std::string>> take_tags(fairlead::HttpHeaders& headers);
 
 /// A Content-Type without its parameters, in lower case.
 std::string media_type(std::string_view content_type);

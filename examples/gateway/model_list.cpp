@@ -45,6 +45,7 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
             "GET", std::string{all_models}, fairlead::SharedBody{}, std::move(exchange_->request().headers));
         remove_hop_by_hop(original->headers);
         original->headers.remove("Host");
+        original->headers.remove(tags_header);  // the list is of the whole fleet
         request.original = std::move(original);
         exchange_->attach(shared_from_this());
         fairlead::RequestOptions options;

@@ -53,7 +53,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             entry_->target = original->target;
         }
         const auto settings = context_.settings.get();
-        if (!read_model(*original, *settings)) return;
+        if (!read_tags(*original) || !read_model(*original, *settings)) return;
         find_keys(*original, *settings);
         may_continue_ = settings->stream_continuation;
         request_.original = std::move(original);
@@ -77,7 +77,14 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
   private:
     using Stream = fairlead::Stream<GatewayBalancer>;
 
-    /// False when the request was refused.
+    /// False when the request was refused; so below.
+    bool read_tags(fairlead::HttpRequest& original) {
+        auto tags = take_tags(original.headers);
+        if (!tags) return refuse(error_response(too_many_tags()));
+        tags_ = *std::move(tags);
+        return true;
+    }
+
     bool read_model(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
         if (!body_matters()) return true;
         if (!find_model_in(original)) return false;
@@ -150,6 +157,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         fairlead::Criteria criteria;
         criteria.key = key_;
         criteria.model = model_;
+        const std::vector<std::string_view> tags{tags_.begin(), tags_.end()};
+        criteria.tags = tags;
         criteria.tokens = prompt_.tokens != 0 ? prompt_.tokens : request_.original->body.size() / 4;
         criteria.prefix = prompt_.blocks;
         criteria.owner = prompt_.owner;
@@ -397,6 +406,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     std::string model_{};
     std::string user_{};
     std::string key_{};
+    std::vector<std::string> tags_{};
     PromptKey prompt_{};
     asio::cancellation_signal cancel_{};
     Stream stream_{};
