@@ -15,7 +15,9 @@ std::string settings_help() {
     const auto language = fairlead::language_from_environment();
     std::string text = "Settings, from the environment, a dotenv file or a JSON file:\n";
     for (const auto& setting : fairlead::setting_list()) {
-        text += "  " + setting.name + "\n      " + std::string{setting.meaning_in(language)};
+        text += "  " + setting.name;
+        if (const std::string unit{setting.unit_in(language)}; !unit.empty()) text += " (" + unit + ")";
+        text += "\n      " + std::string{setting.meaning_in(language)};
         if (!setting.default_text.empty()) text += " [" + setting.default_text + "]";
         text += "\n";
     }

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include <fairlead/strategies/any_strategy.hpp>
 
@@ -45,12 +46,12 @@ constexpr SettingRow setting_rows[] = {
     {"metrics_key_required", false, "", "whether the Prometheus metrics need the admin key, too",
      "Prometheus 指标是否也需要管理密钥"},
     {"affinity_header", false, "",
-     "request header that ties requests to one backend, before X-Session-ID and user",
-     "将请求固定到同一后端的请求头，先于 X-Session-ID 和 user"},
+     "consistent_hash: request header that ties requests to one backend, before X-Session-ID and user",
+     "consistent_hash：将请求固定到同一后端的请求头，先于 X-Session-ID 和 user"},
     {"model_aliases", false, "", "JSON object: name that a client may use to model_name",
      "JSON 对象：客户端可用的名称到 model_name"},
-    {"tls_ca_file", false, "", "PEM file of certificate authorities; not set: the system's",
-     "CA 证书的 PEM 文件；不设置：使用系统证书"},
+    {"tls_ca_file", false, "", "PEM file of certificate authorities, trusted beside the system's",
+     "CA 证书的 PEM 文件，与系统证书一同受信任"},
     {"hash_key", false, "",
      "what consistent_hash goes by: header (or X-Session-ID), user, the prompt's prefix, or the first there "
      "is",
@@ -152,8 +153,9 @@ constexpr SettingRow setting_rows[] = {
     {"subset_memory", false, "bytes", "memory of all their tables together", "所有子集表的总内存"},
 
     {"queue_limit", false, "requests", "requests waiting for a backend at most", "等待后端的最大请求数"},
-    {"queue_timeout", false, "seconds", "longest wait; not set: until the request's deadline",
-     "最长等待；不设置：直到请求截止"},
+    {"queue_timeout", false, "seconds",
+     "longest wait; not set: until the request's deadline, in the gateway until the client leaves",
+     "最长等待；不设置：直到请求截止，在网关中直到客户端离开"},
 
     {"timing", false, "", "whether latencies and failure ratios are measured", "是否测量延迟和失败比例",
      true},
@@ -165,6 +167,19 @@ constexpr SettingRow setting_rows[] = {
     {"seed", false, "", "seed of the random generator; not set: from the system",
      "随机数种子；不设置：取自系统", true},
 };
+
+constexpr std::pair<std::string_view, std::string_view> units_in_chinese[] = {
+    {"seconds", "秒"},        {"a second", "每秒"},      {"bytes", "字节"},        {"tries", "次数"},
+    {"failures", "失败次数"}, {"successes", "成功次数"}, {"requests", "请求数"},   {"probes", "检查数"},
+    {"share", "比例"},        {"quantile", "分位数"},    {"factor", "倍数"},       {"tokens", "token 数"},
+    {"blocks", "块数"},       {"subsets", "子集数"},     {"balancers", "均衡器数"}};
+
+std::string chinese_of(std::string_view unit) {
+    for (const auto& [english, chinese] : units_in_chinese) {
+        if (english == unit) return std::string{chinese};
+    }
+    return std::string{unit};
+}
 
 /// Fills in type, default and accepted values from a field of the default `Settings`.
 struct DescribeField {
@@ -236,6 +251,7 @@ std::vector<SettingInfo> make_setting_list() {
             if (name == row.json_name) DescribeField{info}(field...);
         });
         info.unit = std::string{row.unit};
+        info.unit_chinese = chinese_of(row.unit);
         info.meaning = std::string{row.english};
         info.meaning_chinese = std::string{row.chinese};
         info.secret =

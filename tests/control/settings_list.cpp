@@ -66,6 +66,8 @@ TEST_CASE("every setting has a name, a meaning in both languages, and a default 
         CHECK_FALSE(info.meaning.empty());
         CHECK(info.meaning_chinese != info.meaning);
         CHECK(info.meaning_in(Language::chinese) == info.meaning_chinese);
+        CHECK(info.unit_chinese.empty() == info.unit.empty());
+        CHECK((info.unit.empty() || info.unit_in(Language::chinese) != info.unit));
         if (info.default_text.empty()) continue;
         CHECK(error_of({{"VLLM_SERVER_URL", "http://a"}, {info.name, info.default_text}}) == "no error");
         const Settings by_default = load({{"VLLM_SERVER_URL", "http://a"}, {"LOAD_BALANCE_ENABLED", "1"}});

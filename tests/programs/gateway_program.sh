@@ -28,7 +28,11 @@ for option in --threads=0 --threads=x --grace=-1 --log-format=xml --check=yes; d
     run "$gateway_program" "$option"
     expect "the status of $option" "$status" 2
 done
-[[ $("$gateway_program" --help) == *LLM_BACKENDS*FAIRLEAD_QUEUE_LIMIT* ]] || fail "--help does not list the settings"
+help=$("$gateway_program" --help)
+[[ $help == *LLM_BACKENDS*FAIRLEAD_QUEUE_LIMIT* ]] || fail "--help does not list the settings"
+[[ $help == *"FAIRLEAD_MAX_BODY_BYTES (bytes)"* ]] || fail "--help does not tell what a setting is counted in"
+help=$(LC_ALL=zh_CN.UTF-8 "$gateway_program" --help)
+[[ $help == *"FAIRLEAD_MAX_BODY_BYTES (字节)"* ]] || fail "--help does not tell it in Chinese"
 
 # --- --check ---------------------------------------------------------------------------------------------------------
 

@@ -70,8 +70,8 @@ class SettingsError : public std::runtime_error {
 };
 
 /// Reads and checks the settings, and chooses the mode: see `Mode`. In `Mode::single_backend` health checks,
-/// ejection, rests, retries and timing are off (its average response time is then shown as 0), and
-/// `max_connections` is no limit unless it was written.
+/// ejection, rests, retries, the load monitor, load headers and timing are off (its average response time is
+/// then shown as 0), and `max_connections` is no limit unless it was written.
 ///
 /// Throws `SettingsError` with every problem there is; nothing is half applied. Reads files: not for a
 /// request's path. Thread safe as long as nobody changes the environment meanwhile.
@@ -85,7 +85,8 @@ struct SettingInfo {
     std::string name{};             ///< in the environment and dotenv files: "FAIRLEAD_QUEUE_LIMIT"
     std::string json_name{};        ///< in the JSON file: "queue_limit"
     SettingType type{};             ///< what it holds
-    std::string unit{};             ///< "seconds", "bytes", "share" ...; empty: none
+    std::string unit{};             ///< of a number: "seconds", "bytes", "share" ...; empty: none
+    std::string unit_chinese{};     ///< the same in Chinese
     std::string default_text{};     ///< as one would write it; empty: not set
     std::string accepted{};         ///< ">= 1", "0..1", "true, false"; empty: any
     std::string meaning{};          ///< one line, in English
@@ -95,6 +96,9 @@ struct SettingInfo {
 
     std::string_view meaning_in(Language language) const noexcept {
         return language == Language::chinese ? meaning_chinese : meaning;
+    }
+    std::string_view unit_in(Language language) const noexcept {
+        return language == Language::chinese ? unit_chinese : unit;
     }
 };
 

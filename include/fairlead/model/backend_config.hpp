@@ -34,7 +34,7 @@ struct BackendConfig {
     std::uint32_t max_connections = 50;           ///< requests in flight at most, 1..1,048,575; exact
     Duration timeout = std::chrono::seconds{30};  ///< the wait for the response's head, > 0
     int priority = 0;                             ///< lower first; higher numbers serve when no lower one can
-    std::vector<std::string> tags{};              ///< a request may ask for any of these
+    std::vector<std::string> tags{};              ///< a request may ask for some: all of those must be here
 
     Duration connect_timeout = std::chrono::seconds{5};  ///< name look-up, TCP and TLS together, > 0
     std::optional<Duration> first_byte_timeout{};  ///< head to the body's first byte; `timeout` unless set

@@ -62,9 +62,9 @@ struct Settings {
 
     std::string admin_key{};            ///< of the admin API; empty: loopback only
     bool metrics_key_required = false;  ///< whether `/metrics` needs the admin key, too
-    std::string affinity_header{};      ///< request header whose value is `Criteria::key`; empty: none
+    std::string affinity_header{};      ///< whose value is `Criteria::key`, before X-Session-ID's
     std::map<std::string, std::string> model_aliases{};  ///< name a client may use -> `model_name`
-    std::string tls_ca_file{};         ///< PEM file of certificate authorities; empty: the system's
+    std::string tls_ca_file{};         ///< PEM file of authorities, trusted beside the system's
     HashKey hash_key = HashKey::any;   ///< of a request that the gateway relays
     bool stream_continuation = false;  ///< whether the rest of a stream that broke is asked of another
     bool comments_count = true;        ///< whether comments in a stream of events end a backend's silence
