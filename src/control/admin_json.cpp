@@ -75,7 +75,9 @@ nlohmann::json config_json(const BackendConfig& config) {
             {"first_byte_timeout", seconds_or_null(config.first_byte_timeout)},
             {"idle_timeout", seconds_or_null(config.idle_timeout)},
             {"total_timeout", seconds_or_null(config.total_timeout)},
-            {"health", std::move(health)}};
+            {"health", std::move(health)},
+            {"cache_blocks", config.cache_blocks},
+            {"mirror", config.mirror}};
 }
 
 nlohmann::json metrics_json(const BackendFigures& backend, const std::optional<HealthReport>& probe,
