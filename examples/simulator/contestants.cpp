@@ -43,7 +43,9 @@ std::vector<Contestant> all() {
     using fairlead::AnyStrategy;
     return {
         built_in("round_robin", "", fairlead::RoundRobin{}),
+        built_in("weighted_round_robin", "", fairlead::WeightedRoundRobin{}, false),
         built_in("random", "", fairlead::Random{}, false),
+        built_in("weighted_random", "", fairlead::WeightedRandom{}, false),
         built_in("least_connections", "", fairlead::LeastConnections{}),
         built_in("least_tokens", "", fairlead::LeastTokens{}),
         built_in("response_time", "to the first token", fairlead::ResponseTime{}),
