@@ -13,6 +13,7 @@
 #include <fairlead/model/load_report.hpp>                // what an engine says of its load
 #include <fairlead/model/options.hpp>                    // every knob
 #include <fairlead/model/outcome.hpp>                    // how a request went
+#include <fairlead/model/prompt_hasher.hpp>              // a prompt's blocks, for prefix_affinity
 #include <fairlead/model/settings.hpp>                   // what settings come to
 #include <fairlead/model/tsc_clock.hpp>                  // cheap time, finer
 #include <fairlead/resilience/engine_metrics.hpp>        // reads an engine's load
