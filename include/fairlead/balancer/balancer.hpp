@@ -215,7 +215,9 @@ class Balancer {
 
     /// Other options from now on: all of them, or none and an error. `Errc::bad_option` when one is out of
     /// its range (`validate(options)` says which); `Errc::fixed_option` when `timing` or `seed` differ, which
-    /// a running balancer cannot change (an unset seed does not differ). `HealthChecker` follows by itself.
+    /// a running balancer cannot change (an unset seed does not differ). Another `prefix_memory` is accepted
+    /// but changes nothing once `prefix_affinity` has had a backend: its memory is laid out then, once.
+    /// `HealthChecker` follows by itself.
     ///
     /// A request is chosen for by the old set or by the new one, never by parts of both. What began under the
     /// old one ends as it began: who waits keeps `queue_timeout`, and a place in a line that is now too long;

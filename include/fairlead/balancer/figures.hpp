@@ -53,7 +53,7 @@ struct BackendFigures {
     BackendConfig config{};
     BackendId id = 0;
     BackendState state = BackendState::healthy;
-    bool in_service = true;         ///< may be given requests: neither unhealthy, draining nor disabled
+    bool in_service = true;         ///< may serve: neither unhealthy, draining, disabled nor a mirror
     bool probe_ok = true;           ///< what the probes found; true before the first
     std::uint64_t incarnation = 0;  ///< another one when another server stands behind the name; from 1
 

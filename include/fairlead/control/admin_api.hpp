@@ -45,9 +45,9 @@ struct AdminOptions {
 ///
 /// With a key, every call must bring it (`X-API-Key` or `Authorization: Bearer`), else 401; it is compared in
 /// constant time. Without one only this machine is answered, others get 403: the peer must be a loopback
-/// address, and so must be what `Host`, `Origin`, `Forwarded` and `X-Forwarded-For` tell of where the request
-/// comes from, so that neither a web page in a browser on this machine nor a proxy on it opens the API to
-/// all.
+/// address, and so must be what `Host` and `Origin` tell; and none of `Forwarded`, `X-Forwarded-For` and
+/// `X-Real-IP` may be there, whatever it says. So neither a web page in a browser on this machine nor a proxy
+/// on it opens the API to all.
 ///
 /// Threads: every member from any thread. `respond` is called exactly once: within `handle`, but for
 /// `POST .../health_check`, which is answered from where the health checker completes its probes.

@@ -18,7 +18,8 @@
 namespace fairlead {
 
 /// The least expected time to the first token, in tokens of work, exact over all candidates; at random among
-/// those within 2 % of the least:
+/// those within 2 % of the least, or 5 % once an engine told what runs or waits there (all balancers then see
+/// the same least):
 ///
 ///     4 uncached + (uncached + waiting + 256 decoding + pressure) / weight
 ///
@@ -31,7 +32,8 @@ namespace fairlead {
 ///
 /// What engines tell (`Balancer::report_load`) adds what other balancers brought. With `Options::gateways`
 /// above 1 a fifth of what nobody is known to hold is taken to lie with the owner of the conversation
-/// (`Criteria::owner`), so that all gateways send a new one to the same place.
+/// (`Criteria::owner`), so that all gateways send a new one to the same place; two fifths where engines tell
+/// their waiting tokens.
 ///
 /// When: language models with a prefix cache (vLLM, SGLang, ...) and requests that share beginnings. When
 /// not: no such cache, or no hashes to give. Cost: for 64 backends and 256 blocks about 1 us to choose, 2
