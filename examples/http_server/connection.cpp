@@ -489,8 +489,15 @@ void Connection::linger() {
 
 void Connection::client_left() {
     const auto responder = std::exchange(responder_, nullptr);
-    shut();
+    abort();
     if (responder) responder->on_left();
+}
+
+/// What nothing but the connection's end delimits would look complete at an orderly one.
+void Connection::abort() {
+    const bool ends_by_close = old_client_ && !remaining_;
+    if (state_ == State::answering && ends_by_close) socket_.reset_at_close();
+    shut();
 }
 
 /// Whoever calls holds the connection: the one that waits lets it go here.

@@ -54,7 +54,7 @@ class Connection final : public Exchange,
     bool offer(std::string_view data) override;
     void finish() override;
     void finish(std::string last) override;
-    void abort() override { shut(); }
+    void abort() override;
     void reset() override;
     void send_raw(std::string bytes) override;
 

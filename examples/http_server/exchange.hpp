@@ -77,7 +77,8 @@ class Exchange {
     /// sent. Where the loop has one thread and is busy, together with other answers that end now.
     virtual void finish(std::string last) = 0;
 
-    /// Closes the connection without an end of the answer, so that the client sees that it is truncated.
+    /// Closes the connection without an end of the answer, so that the client sees that it is truncated: with
+    /// a reset where the connection's end is the answer's, too (HTTP/1.0 without a length).
     virtual void abort() = 0;
 
     /// As `abort`, with a reset instead of an orderly end.

@@ -37,10 +37,13 @@ class RawClient {
         }
     }
     RawClient(RawClient&& other) noexcept
-        : socket_{std::exchange(other.socket_, -1)}, buffer_{std::move(other.buffer_)} {}
+        : socket_{std::exchange(other.socket_, -1)},
+          buffer_{std::move(other.buffer_)},
+          was_reset_{other.was_reset_} {}
     RawClient& operator=(RawClient&& other) noexcept {
         std::swap(socket_, other.socket_);
         std::swap(buffer_, other.buffer_);
+        std::swap(was_reset_, other.was_reset_);
         return *this;
     }
     ~RawClient() { close(); }
@@ -85,6 +88,9 @@ class RawClient {
         return take(buffer_.size());
     }
 
+    /// Whether the last read found the connection reset, not closed in order.
+    bool was_reset() const noexcept { return was_reset_; }
+
     std::string read_bytes(std::size_t count) {
         while (buffer_.size() < count && read_some()) {
         }
@@ -111,6 +117,7 @@ class RawClient {
         while (count < 0 && errno == EINTR);
         if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             throw std::runtime_error{"the server is silent"};
+        was_reset_ = count < 0 && errno == ECONNRESET;
         if (count <= 0) return false;
         buffer_.append(bytes, static_cast<std::size_t>(count));
         return true;
@@ -124,6 +131,7 @@ class RawClient {
 
     int socket_ = -1;
     std::string buffer_{};
+    bool was_reset_ = false;
 };
 
 /// A POST with a body and its length.

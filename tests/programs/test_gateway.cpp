@@ -242,6 +242,25 @@ TEST_CASE("a stream that breaks is seen to be broken by the client") {
     CHECK(world.gateway().balancer().snapshot().front().failed >= 1);
 }
 
+TEST_CASE("an HTTP/1.0 client sees a broken stream by the reset, a whole one by the orderly end") {
+    World world;
+    auto& only = world.backend("only");
+    world.settings.options.ejection = false;
+    world.start();
+    const std::string request =
+        "POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(hello_stream.size()) +
+        "\r\n\r\n" + hello_stream;
+    auto served = world.connect();
+    CHECK(served.send(request).read_all().ends_with("data: [DONE]\n\n"));
+    CHECK_FALSE(served.was_reset());
+    only.set_failure(mock_llm::Failure::cut);
+    auto cut_off = world.connect();
+    const auto part = cut_off.send(request).read_all();
+    CHECK(status_of(part) == 200);
+    CHECK_FALSE(part.ends_with("data: [DONE]\n\n"));
+    CHECK(cut_off.was_reset());
+}
+
 TEST_CASE("the affinity header's value keeps a user on one backend") {
     World world;
     for (const auto* name : {"a", "b", "c"}) world.backend(name);

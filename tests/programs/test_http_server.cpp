@@ -148,12 +148,15 @@ TEST_CASE("a client that takes nothing of its answer is given up, and whoever an
     Serving serving{limits};
     auto left = serving.left();
     auto client = serving.connect();
-    client.send(get("/endless"));
+    const bool old = GENERATE(false, true);
+    client.send(old ? "GET /endless HTTP/1.0\r\n\r\n" : get("/endless"));
     REQUIRE(left.wait_for(20s) == std::future_status::ready);
-    // What had been sent can still be read; then the connection is at its end, and the answer is not.
+    // What had been sent can still be read; then the connection is at its end, and the answer is not. A
+    // client of HTTP/1.0, whose answers end with the connection, is told so by a reset.
     const auto answer = client.read_all();
     CHECK(status_of(answer) == 200);
     CHECK_FALSE(answer.ends_with("0\r\n\r\n"));
+    CHECK(client.was_reset() == old);
 }
 
 TEST_CASE("a connection without a request is closed without a word, be it new or used") {
