@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <asio/buffer.hpp>
+#include <asio/completion_condition.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/post.hpp>
 
@@ -138,8 +139,17 @@ void Connection::check_time() {
 
 void Connection::on_time_out() {
     if (state_ == State::reading) return refuse(408, "the request did not come in time");
-    if (state_ == State::answering) return client_left();
+    if (state_ == State::answering) return takes_more() ? allow(server_->limits().progress) : client_left();
     shut();
+}
+
+/// Whether the client's system has taken any of the answer since this was last asked, or the sending began.
+/// What ours holds is counted out: it takes megabytes that a slow client needs minutes for.
+bool Connection::takes_more() {
+    if (sending_.empty()) return false;
+    const auto held = static_cast<std::int64_t>(socket_.unacknowledged());
+    const auto before = std::exchange(taken_, static_cast<std::int64_t>(written_) - held);
+    return taken_ > before;
 }
 
 void Connection::leave_if_idle() {
@@ -426,12 +436,19 @@ void Connection::send_rest(std::span<const asio::const_buffer> buffers, std::siz
     }
     sending_ = std::move(rest);
     writing_ = true;
+    written_ = 0;
+    taken_ = -static_cast<std::int64_t>(socket_.unacknowledged());  // of what was sent before
     allow(server_->limits().progress);
-    socket_.async_write(asio::buffer(sending_),
-                        [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
-                            std::string{}.swap(self->sending_);
-                            self->on_sent(error, piece, last);
-                        });
+    socket_.async_write(
+        asio::buffer(sending_),
+        [this](std::error_code error, std::size_t written) {
+            written_ = written;
+            return asio::transfer_all()(error, written);
+        },
+        [self = shared_from_this(), piece, last](std::error_code error, std::size_t) {
+            std::string{}.swap(self->sending_);
+            self->on_sent(error, piece, last);
+        });
 }
 
 /// `on_sent`, but not from within the call that sent.

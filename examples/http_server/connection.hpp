@@ -86,6 +86,7 @@ class Connection final : public Exchange,
     void client_left();
     void shut();
     void on_time_out();
+    bool takes_more();
     void allow(std::chrono::milliseconds time) noexcept;
 
     fairlead::detail::PolledSocket socket_;
@@ -107,6 +108,8 @@ class Connection final : public Exchange,
     // take.
     std::string head_{};
     std::string sending_{};
+    std::size_t written_ = 0;  // of `sending_`
+    std::int64_t taken_ = 0;   // of it by the client's system, when that was last looked at
     std::string_view data_{};
     std::string body_{};
     std::array<char, 18> size_line_{};  // 16 hexadecimal digits and CRLF

@@ -29,7 +29,9 @@ struct Limits {
     std::chrono::milliseconds idle{75'000};
     /// From a request's first byte to the end of its head.
     std::chrono::milliseconds head{30'000};
-    /// Without a byte of a body read, or of an answer taken by the client.
+    /// Without a byte of a body read, or of an answer taken by the client's system. The latter is looked at
+    /// when the time is up, and then again: who takes a part and no more keeps the connection for up to two
+    /// of it.
     std::chrono::milliseconds progress{60'000};
     /// After a refusal the client may still be sending; closing at once would reset the connection and take
     /// the answer with it (RFC 9112, 9.6).

@@ -1,9 +1,14 @@
 // A socket outside of Asio's reactor, and its visits there.
 #include <fairlead/transport/detail/polled_socket.hpp>
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#if __has_include(<linux/sockios.h>)
+#include <linux/sockios.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -99,6 +104,14 @@ std::size_t PolledSocket::write_some(std::span<const asio::const_buffer> buffers
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) error = last_error();
     return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+}
+
+std::size_t PolledSocket::unacknowledged() const noexcept {
+#if defined(SIOCOUTQ)
+    int bytes = 0;
+    if (::ioctl(handle(), SIOCOUTQ, &bytes) == 0) return static_cast<std::size_t>(bytes);
+#endif
+    return 0;
 }
 
 void PolledSocket::shutdown_send(std::error_code& error) noexcept {

@@ -21,11 +21,14 @@ namespace test {
 /// would hang fails instead.
 class RawClient {
   public:
-    explicit RawClient(const std::string& url) {
+    /// Whoever gives a `receive_buffer` has about the double of it, however fast the server sends.
+    explicit RawClient(const std::string& url, int receive_buffer = 0) {
         const auto port = std::stoi(url.substr(url.rfind(':') + 1));
         socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
         const timeval patience{20, 0};
         ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        if (receive_buffer > 0)
+            ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_port = htons(static_cast<std::uint16_t>(port));

@@ -59,7 +59,11 @@ class Endless final : public http_server::Responder, public std::enable_shared_f
     const std::string piece_ = std::string(std::size_t{64} * 1024, 'x');
 };
 
-/// A server on a loop of its own: "/endless" never ends its answer, all else is answered with "ok".
+// More than the sockets of both sides take in while nobody reads: 4 MiB were seen.
+constexpr std::size_t large = std::size_t{24} * 1024 * 1024;
+
+/// A server on a loop of its own: "/endless" never ends its answer, "/large" has a large one, all else is
+/// answered with "ok".
 class Serving {
   public:
     explicit Serving(http_server::Limits limits) {
@@ -69,7 +73,8 @@ class Serving {
                 if (exchange->request().target == "/endless") {
                     return std::make_shared<Endless>(exchange, left_)->run();
                 }
-                exchange->respond(fairlead::HttpResponse{200, "ok"});
+                const bool much = exchange->request().target == "/large";
+                exchange->respond(fairlead::HttpResponse{200, much ? std::string(large, 'x') : "ok"});
             },
             [](int status, std::string_view message) {
                 return fairlead::HttpResponse{status, std::string{message}};
@@ -85,7 +90,7 @@ class Serving {
         thread_.join();
     }
 
-    RawClient connect() const { return RawClient{server_->url()}; }
+    RawClient connect(int receive_buffer = 0) const { return RawClient{server_->url(), receive_buffer}; }
 
     /// Ready when the endless answer's client was given up.
     std::future<void> left() { return left_.get_future(); }
@@ -157,6 +162,22 @@ TEST_CASE("a client that takes nothing of its answer is given up, and whoever an
     CHECK(status_of(answer) == 200);
     CHECK_FALSE(answer.ends_with("0\r\n\r\n"));
     CHECK(client.was_reset() == old);
+}
+
+TEST_CASE("a client that takes its answer slowly gets all of it, however long that lasts") {
+    auto limits = patient();
+    limits.progress = 300ms;
+    const Serving serving{limits};
+    auto client = serving.connect(256 * 1024);
+    CHECK(status_of(client.send(get("/large")).read_until("\r\n\r\n")) == 200);
+    std::string body;
+    // A second at the least, three times the limit: the client's own pace, not a wait for something.
+    for (int i = 0; i < 200; ++i) {
+        body += client.read_bytes(std::size_t{64} * 1024);
+        std::this_thread::sleep_for(5ms);
+    }
+    body += client.read_bytes(large - body.size());
+    CHECK(body.size() == large);
 }
 
 TEST_CASE("a connection without a request is closed without a word, be it new or used") {

@@ -9,6 +9,7 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/buffer.hpp>
+#include <asio/completion_condition.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
 #include <asio/write.hpp>
@@ -71,18 +72,27 @@ class PolledSocket {
     /// room for another socket.
     template <class Buffers, class Handler>
     void async_write(const Buffers& buffers, Handler handler) {
+        async_write(buffers, asio::transfer_all(), std::move(handler));
+    }
+
+    /// The same, but as far as `condition` wants, which is asked on the way as Asio has it.
+    template <class Buffers, class Condition, class Handler>
+    void async_write(const Buffers& buffers, Condition condition, Handler handler) {
         if (std::error_code error; !lend(error)) {
             asio::post(socket_.get_executor(),
                        [error, handler = std::move(handler)]() mutable { handler(error, std::size_t{0}); });
             return;
         }
         asio::async_write(
-            socket_, buffers,
+            socket_, buffers, std::move(condition),
             [this, handler = std::move(handler)](std::error_code error, std::size_t size) mutable {
                 take_back();
                 handler(error, size);
             });
     }
+
+    /// Of what was written: bytes that the peer's system has not acknowledged. 0 where ours does not tell.
+    std::size_t unacknowledged() const noexcept;
 
     /// Nothing is sent any more.
     void shutdown_send(std::error_code& error) noexcept;
