@@ -324,6 +324,7 @@ void Connection::start(const fairlead::HttpResponse& head, std::optional<std::ui
 
 void Connection::respond(fairlead::HttpResponse response) {
     if (state_ != State::answering) return;
+    responder_.reset();
     start(response, response.body.size(), {});
     body_ = std::move(response.body);
     if (!bodiless_) data_ = body_;

@@ -1,4 +1,5 @@
 // The server's limits in time: whoever is too slow is told so or dropped, and holds nothing.
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -62,6 +63,22 @@ class Endless final : public http_server::Responder, public std::enable_shared_f
 // More than the sockets of both sides take in while nobody reads: 4 MiB were seen.
 constexpr std::size_t large = std::size_t{24} * 1024 * 1024;
 
+/// Answers all at once, and notes whether it is told that the client has left.
+class Whole final : public http_server::Responder, public std::enable_shared_from_this<Whole> {
+  public:
+    explicit Whole(std::atomic<bool>& told) : told_{told} {}
+
+    void run(http_server::Exchange& exchange) {
+        exchange.attach(shared_from_this());
+        exchange.respond(fairlead::HttpResponse{200, std::string(large, 'x')});
+    }
+
+    void on_left() override { told_.store(true, std::memory_order_relaxed); }
+
+  private:
+    std::atomic<bool>& told_;
+};
+
 /// A server on a loop of its own: "/endless" never ends its answer, "/large" has a large one, all else is
 /// answered with "ok".
 class Serving {
@@ -73,8 +90,10 @@ class Serving {
                 if (exchange->request().target == "/endless") {
                     return std::make_shared<Endless>(exchange, left_)->run();
                 }
-                const bool much = exchange->request().target == "/large";
-                exchange->respond(fairlead::HttpResponse{200, much ? std::string(large, 'x') : "ok"});
+                if (exchange->request().target == "/large") {
+                    return std::make_shared<Whole>(told_)->run(*exchange);
+                }
+                exchange->respond(fairlead::HttpResponse{200, "ok"});
             },
             [](int status, std::string_view message) {
                 return fairlead::HttpResponse{status, std::string{message}};
@@ -95,8 +114,14 @@ class Serving {
     /// Ready when the endless answer's client was given up.
     std::future<void> left() { return left_.get_future(); }
 
+    /// Whether who gave the large answer was told of its client's leaving. Exact once the connection is gone.
+    bool was_told() const noexcept { return told_.load(std::memory_order_relaxed); }
+
+    std::size_t connections() const { return server_->connections(); }
+
   private:
     std::promise<void> left_{};
+    std::atomic<bool> told_{false};
     asio::io_context io_{1};
     asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
     std::shared_ptr<http_server::Server> server_{};
@@ -178,6 +203,21 @@ TEST_CASE("a client that takes its answer slowly gets all of it, however long th
     }
     body += client.read_bytes(large - body.size());
     CHECK(body.size() == large);
+}
+
+TEST_CASE("who has answered is not told that the client left before it had all of it") {
+    const Serving serving{patient()};
+    auto client = serving.connect();
+    CHECK(client.send(get("/large")).read_bytes(1) == "H");  // the answer is under way
+    client.close();
+    // The server sees it in one of its turns, of which each of these takes one at the least.
+    auto other = serving.connect();
+    const auto patience = std::chrono::steady_clock::now() + 20s;
+    do {
+        REQUIRE(std::chrono::steady_clock::now() < patience);
+        REQUIRE(status_of(other.send(get("/")).read_response()) == 200);
+    } while (serving.connections() > 1);
+    CHECK_FALSE(serving.was_told());
 }
 
 TEST_CASE("a connection without a request is closed without a word, be it new or used") {
