@@ -369,7 +369,10 @@ void Connection::finish(std::string last) {
         return;
     }
     fairlead::detail::post_on(get_executor(), [self = shared_from_this()] {
-        if (self->state_ == State::answering && self->send_ready()) self->answered();
+        // Where the end went out meanwhile, with what else was to be sent, the next request is being
+        // answered.
+        const bool waits = self->state_ == State::answering && self->finishing_;
+        if (waits && self->send_ready()) self->answered();
     });
 }
 

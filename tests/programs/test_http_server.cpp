@@ -9,6 +9,7 @@
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include "http_server/server.hpp"
 #include "programs/raw_client.hpp"
@@ -79,8 +80,31 @@ class Whole final : public http_server::Responder, public std::enable_shared_fro
     std::atomic<bool>& told_;
 };
 
-/// A server on a loop of its own: "/endless" never ends its answer, "/large" has a large one, all else is
-/// answered with "ok".
+/// Answers with "one", and "two" as soon as that is out, in a loop that is busy with such ends.
+class TwoPieces final : public http_server::Responder, public std::enable_shared_from_this<TwoPieces> {
+  public:
+    TwoPieces(std::shared_ptr<http_server::Exchange> exchange, http_server::Server& server)
+        : exchange_{std::move(exchange)}, server_{server} {}
+
+    void run() {
+        exchange_->attach(shared_from_this());
+        exchange_->start(fairlead::HttpResponse{200, {}}, std::nullopt);
+        exchange_->write("one");
+    }
+
+    void on_written() override {
+        // As if another answer had ended just now, however slow the machine is.
+        server_.coalescing().pays(std::chrono::steady_clock::now() + 1h);
+        std::exchange(exchange_, nullptr)->finish("two");
+    }
+
+  private:
+    std::shared_ptr<http_server::Exchange> exchange_;
+    http_server::Server& server_;
+};
+
+/// A server on a loop of its own: "/endless" never ends its answer, "/large" has a large one, "/pieces" one
+/// of two pieces, "/later" is answered a turn later, all else with "ok" at once.
 class Serving {
   public:
     explicit Serving(http_server::Limits limits) {
@@ -92,6 +116,14 @@ class Serving {
                 }
                 if (exchange->request().target == "/large") {
                     return std::make_shared<Whole>(told_)->run(*exchange);
+                }
+                if (exchange->request().target == "/pieces") {
+                    return std::make_shared<TwoPieces>(exchange, *server_)->run();
+                }
+                if (exchange->request().target == "/later") {
+                    return asio::post(io_, [exchange] {
+                        exchange->respond(fairlead::HttpResponse{200, "later"});
+                    });
                 }
                 exchange->respond(fairlead::HttpResponse{200, "ok"});
             },
@@ -203,6 +235,14 @@ TEST_CASE("a client that takes its answer slowly gets all of it, however long th
     }
     body += client.read_bytes(large - body.size());
     CHECK(body.size() == large);
+}
+
+TEST_CASE("an end that was put off, and left with what came before it, does not end the next request") {
+    const Serving serving{patient()};
+    auto client = serving.connect();
+    client.send(get("/pieces") + get("/later"));
+    CHECK(test::body_of(client.read_response()) == "onetwo");
+    CHECK(test::body_of(client.read_response()) == "later");
 }
 
 TEST_CASE("who has answered is not told that the client left before it had all of it") {
