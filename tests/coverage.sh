@@ -70,7 +70,7 @@ cmake --build $build -j "$(nproc)" --target "${targets[@]}" >>$log 2>&1 || faile
 
 # Each process adds its counts to its program's file.
 rm -f $build/counts/*
-tests="^($(IFS='|'; echo "${programs[*]#test-}")|ctl\.sh)\$"
+tests="^(($(IFS='|'; echo "${programs[*]#test-}"))(-[a-z_]+)?|ctl\.sh)\$"
 LLVM_PROFILE_FILE=$PWD/$build/counts/%m.profraw \
     ctest --test-dir $build --output-on-failure --no-tests=error -j "$(nproc)" -R "$tests" >>$log 2>&1 ||
     { sed -n '/^Test project/,$p' $log | grep -v ' Passed ' | tail -n 60 >&2; echo "a test failed" >&2; exit 1; }
