@@ -1,4 +1,4 @@
-// The way of an exchange up to the response's head: connection, request, time-outs, and its end.
+// The way of an exchange up to the response's head: its begin, request, time-outs, and its end.
 #include "exchange.hpp"
 
 #include <algorithm>
@@ -8,9 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include <asio/connect.hpp>
 #include <asio/error.hpp>
-#include <asio/ip/address.hpp>
 
 #include <fairlead/transport/detail/dispatch.hpp>
 
@@ -22,15 +20,6 @@ namespace {
 // Of requests that begin together, one looks for connections that were closed. A backend that closes within
 // this time is as one that closes while the request is on its way.
 constexpr Duration shortly = std::chrono::microseconds{50};
-
-/// What is wrong with us (no descriptors, no memory) keeps the system's own words.
-std::error_code connect_error(std::error_code error) noexcept {
-    if (error == asio::error::connection_refused) return TransportErrc::connection_refused;
-    if (error == asio::error::connection_reset) return TransportErrc::connection_reset;
-    const bool unreachable = error == asio::error::host_unreachable ||
-                             error == asio::error::network_unreachable || error == asio::error::timed_out;
-    return unreachable ? make_error_code(TransportErrc::unreachable) : error;
-}
 
 }  // namespace
 
@@ -97,8 +86,6 @@ void Exchange::cancel() {
     });
 }
 
-// --- connecting ---
-
 /// `age`: how old what is known of the idle connections may be.
 void Exchange::begin_first(Duration age) {
     if (phase_ == Phase::done) return;
@@ -111,59 +98,11 @@ void Exchange::begin_first(Duration age) {
     begin();
 }
 
-void Exchange::begin() {
-    if (reused_) return write();
-    phase_ = Phase::connecting;
-    asio::ssl::context* tls = nullptr;
-    if (endpoint_->origin.tls) tls = &transport_->tls();
-    connection_ = std::make_unique<Connection>(strand_, tls, transport_->options.limits);
-    limit(connect_timeout_, TransportErrc::connect_timeout);
-    resolve();
-}
-
-void Exchange::resolve() {
-    const auto& origin = endpoint_->origin;
-    std::error_code no_address;
-    const auto address = asio::ip::make_address(origin.host, no_address);
-    if (!no_address) {
-        const asio::ip::tcp::endpoint to{address, static_cast<asio::ip::port_type>(std::stoul(origin.port))};
-        return connect(Endpoints::create(to, origin.host, origin.port));
-    }
-    resolver_ = std::make_unique<asio::ip::tcp::resolver>(strand_);
-    resolver_->async_resolve(origin.host, origin.port, asio::ip::resolver_base::numeric_service,
-                             bound([](Exchange& self, std::error_code error, const Endpoints& found) {
-                                 if (error) return self.fail(TransportErrc::name_not_found);
-                                 self.connect(found);
-                             }));
-}
-
-void Exchange::connect(const Endpoints& endpoints) {
-    asio::async_connect(connection_->socket.socket(), endpoints,
-                        bound([](Exchange& self, std::error_code error, const asio::ip::tcp::endpoint&) {
-                            self.on_connected(error);
-                        }));
-}
-
-void Exchange::on_connected(std::error_code error) {
-    if (error) return fail(connect_error(error));
-    connection_->prepare();
-    if (!connection_->is_tls()) return write();
-    const auto& host = endpoint_->origin.host;
-    std::error_code no_address;
-    asio::ip::make_address(host, no_address);
-    const bool verify = transport_->options.tls.verification == TlsVerification::full;
-    connection_->async_handshake(
-        host, bool{no_address}, verify, bound([](Exchange& self, std::error_code failed) {
-            if (!failed) return self.write();
-            self.fail(self.connection_->certificate_was_refused() ? TransportErrc::certificate_refused
-                                                                  : TransportErrc::tls_failed);
-        }));
-}
-
 // --- the request ---
 
 void Exchange::write() {
     phase_ = Phase::head;
+    connecting_.reset();
     auto& parser = connection_->parser;
     parser.next();
     parser.answer_to(method_);
@@ -249,7 +188,7 @@ Duration Exchange::time_to_keep() const {
 void Exchange::fail(std::error_code error) {
     over();
     error_ = error;
-    if (resolver_) resolver_->cancel();
+    connecting_.reset();
     close();
     // Posted: this may run inside an initiating function or a cancellation.
     if (send_) return send_.post(error, HttpResponse{});
@@ -264,8 +203,10 @@ void Exchange::close() {
 
 // --- time ---
 
-void Exchange::limit(Duration wait, std::error_code why) {
-    limit_at_ = Deadline::in(wait, now()).at;
+void Exchange::limit(Duration wait, std::error_code why) { limit_until(Deadline::in(wait, now()).at, why); }
+
+void Exchange::limit_until(Time at, std::error_code why) {
+    limit_at_ = at;
     limit_error_ = why;
     // A timer that is armed for an earlier moment finds the later one when it fires: a stream moves its limit
     // with every piece and never touches the timer.
@@ -332,7 +273,9 @@ void Exchange::on_timer() {
     if (at == Time::max()) return;
     if (now() < at) return arm(at);
     if (at == read_at_) return read_put_off();
-    fail(limit_at_ < overall_at_ ? limit_error_ : overall_error_);
+    if (overall_at_ <= limit_at_) return fail(overall_error_);
+    if (phase_ == Phase::connecting && limit_at_ < connecting_->until) return no_answer_there();
+    fail(limit_error_);
 }
 
 }  // namespace fairlead::detail

@@ -47,12 +47,24 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     enum class Phase : std::uint8_t { connecting, head, body, done };
     using Endpoints = asio::ip::tcp::resolver::results_type;
 
+    /// Of a connection that is not there yet.
+    struct Connecting {
+        Time until{};                                         // connect_timeout, over all of it
+        std::unique_ptr<asio::ip::tcp::resolver> resolver{};  // only for names
+        Endpoints::const_iterator next{};                     // address
+        std::size_t untried = 0;
+        std::error_code refused{};    // what the first said that said anything
+        std::error_code no_answer{};  // what stands for it where none did
+    };
+
     // connecting
     void begin_first(Duration age);
     void begin();
     void resolve();
-    void connect(const Endpoints& endpoints);
-    void on_connected(std::error_code error);
+    void connect(const Endpoints& found);
+    void connect_next();
+    void no_answer_there();
+    void on_connected();
 
     // the request
     void write();
@@ -84,6 +96,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     // time
     static Time now() noexcept { return std::chrono::steady_clock::now(); }
     void limit(Duration wait, std::error_code why);
+    void limit_until(Time at, std::error_code why);
     void no_limit() noexcept;
     void limit_silence();
     void note_body(std::string_view bytes);
@@ -111,7 +124,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     std::unique_ptr<Connection> former_{};
     Strand strand_;
     asio::steady_timer timer_;
-    std::unique_ptr<asio::ip::tcp::resolver> resolver_{};  // only for names
+    std::unique_ptr<Connecting> connecting_{};
 
     std::string head_{};
     std::string method_{};

@@ -5,13 +5,13 @@
 #include <chrono>
 #include <future>
 #include <string>
-#include <vector>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 
 #include "support/catch.hpp"
 #include "support/http_exchange.hpp"
+#include "support/silent_listener.hpp"
 
 using namespace fairlead;
 using namespace fairlead::test;
@@ -124,21 +124,9 @@ TEST_CASE("a backend that takes no bytes is given up within timeout") {
 
 TEST_CASE("a connection that nobody takes ends with connect_timeout") {
     asio::io_context io;
-    // Linux drops what would connect once a listener's queue is full, of one in this case.
-    asio::ip::tcp::acceptor busy{io};
-    busy.open(asio::ip::tcp::v4());
-    busy.bind({asio::ip::address_v4::loopback(), 0});
-    busy.listen(0);
-    std::vector<asio::ip::tcp::socket> queue;
-    for (int i = 0; i < 4; ++i) {
-        auto& socket = queue.emplace_back(io, asio::ip::tcp::v4());
-        socket.native_non_blocking(true);
-        // Asio's own would wait for the end of what is only to be begun.
-        const auto to = busy.local_endpoint();
-        ::connect(socket.native_handle(), to.data(), static_cast<socklen_t>(to.size()));
-    }
+    const SilentListener busy{io, {asio::ip::address_v4::loopback(), 0}};
     HttpTransport http{io};
-    auto backend = backend_at("http://127.0.0.1:" + std::to_string(busy.local_endpoint().port()));
+    auto backend = backend_at("http://127.0.0.1:" + std::to_string(busy.port()));
     backend.connect_timeout = soon;
     const auto sent = send(io, http, backend, post());
     CHECK(sent.error == E::connect_timeout);

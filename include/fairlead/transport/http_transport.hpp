@@ -177,10 +177,11 @@ struct ProbeHandler {
 /// `Upgrade`, `Expect`) is left out. A name that is no token or a value with CR, LF, NUL or another control
 /// byte is refused, and nothing is sent.
 ///
-/// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS); `timeout`
-/// for the backend to take the request, and again from then to the response's head; `first_byte_timeout` from
-/// the head to the body; `idle_timeout` between two pieces, while somebody waits for one; `total_timeout`;
-/// and the call's deadline (`Errc::deadline_passed`).
+/// Time-outs of the backend, each with an error of its own: `connect_timeout` (name, TCP and TLS; of several
+/// addresses each but the last has its share of what is left); `timeout` for the backend to take the request,
+/// and again from then to the response's head; `first_byte_timeout` from the head to the body; `idle_timeout`
+/// between two pieces, while somebody waits for one; `total_timeout`; and the call's deadline
+/// (`Errc::deadline_passed`).
 ///
 /// Idle connections are used again, the latest first. One that the backend has closed meanwhile is noticed
 /// before anything is sent, and replaced; with `one_thread` under load, unless it closed in the last 50 us.
