@@ -72,6 +72,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
 
     // the response
     void wait_readable();
+    void read_later();
     void on_readable() override;
     void read_head_or_whole();
     void begin_read();

@@ -22,6 +22,9 @@ std::array<char, std::size_t{64} * 1024>& borrowed_buffer() {
     return buffer;
 }
 
+// In one turn of the loop, a megabyte at most: what else the loop has to do waits, time-outs among it.
+constexpr int most_reads = 16;
+
 // Memory for a body is taken at once up to here; a peer that announces more must send it first.
 constexpr std::uint64_t most_reserved = std::uint64_t{1024} * 1024;
 
@@ -51,6 +54,16 @@ void Exchange::wait_readable() {
     }));
 }
 
+/// Behind the loop's other work, though nothing more may come.
+void Exchange::read_later() {
+    // What a read has left is news still.
+    if (!connection_->is_tls()) return wait_readable();
+    // It may have left the socket already.
+    asio::post(strand_, [self = shared_from_this()] {
+        if (self->phase_ != Phase::done) self->on_readable();
+    });
+}
+
 void Exchange::on_readable() {
     waiting_ = false;
     if (phase_ == Phase::head || whole_) return read_head_or_whole();
@@ -59,7 +72,7 @@ void Exchange::on_readable() {
 
 void Exchange::read_head_or_whole() {
     auto& buffer = borrowed_buffer();
-    for (;;) {
+    for (int i = 0; i < most_reads; ++i) {
         std::error_code error;
         const auto size = connection_->read_some(asio::buffer(buffer), error);
         if (is_would_block(error)) return wait_readable();
@@ -69,6 +82,7 @@ void Exchange::read_head_or_whole() {
         // TLS may hold more than the socket shows; a plain socket that gave less than was asked for is empty.
         if (!connection_->is_tls() && size < buffer.size()) return wait_readable();
     }
+    read_later();
 }
 
 /// What came into the borrowed buffer: the head, and what there is of the body.
@@ -193,12 +207,7 @@ HttpReady Exchange::take_ready() {
 
 void Exchange::begin_read() {
     limit_silence();
-    if (put_off_reading()) return;
-    // With TLS, what is to be read may have left the socket already; its piece is posted like any other.
-    if (!connection_->is_tls()) return wait_readable();
-    asio::post(strand_, [self = shared_from_this()] {
-        if (self->phase_ != Phase::done && (self->read_ || self->piece_)) self->read_body();
-    });
+    if (!put_off_reading()) read_later();
 }
 
 /// Reads into the caller's buffer, or into the thread's, and takes the framing out in place: it is never

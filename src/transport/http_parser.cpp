@@ -22,6 +22,10 @@ using detail::HeadScanner;
 // Most messages have fewer fields; more make the list grow.
 constexpr std::size_t usual_headers = 8;
 
+// Before a response. One or two are usual; each is read as a head, and without a bound there could be any
+// number of them. The sentence of the error says it, too.
+constexpr int most_interim = 16;
+
 struct HttpParser::State {
     enum class Framing : std::uint8_t { none, length, chunked, to_end };
 
@@ -243,6 +247,7 @@ struct HttpParser::State {
     std::uint64_t body_bytes = 0;
 
     std::error_code error{};
+    int interim = 0;  // heads of this response
     bool answers_head = false;
     bool keep = false;
     bool began = false;
@@ -261,11 +266,12 @@ HttpParser::Step HttpParser::feed(std::span<const char> input) {
     while (!s.error && !s.head_done && step.consumed < input.size()) {
         step.consumed += s.read_head(input.subspan(step.consumed));
         // An interim response: the one that counts follows.
-        if (!s.error && s.head_done && s.kind == Kind::response && s.status < 200) {
+        if (s.error || !s.head_done || s.kind == Kind::request || s.status >= 200) break;
+        if (++s.interim > most_interim) {
+            s.error = TransportErrc::too_many_interim_responses;
+        } else {
             s.restart_head();
-            continue;
         }
-        break;
     }
     if (!s.error && s.head_done && !s.complete && step.consumed == 0 && !input.empty())
         s.read_body(input, step);
@@ -301,6 +307,7 @@ HttpParser::Step HttpParser::finish() {
 void HttpParser::next() {
     state_->restart_head();
     state_->error = {};
+    state_->interim = 0;
     state_->answers_head = false;
 }
 

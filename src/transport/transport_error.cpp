@@ -117,6 +117,8 @@ const char* sentence(TransportErrc e) noexcept {
             return "the message's head is too large (max_head_bytes)";
         case TransportErrc::too_many_headers:
             return "the message has too many headers (max_headers)";
+        case TransportErrc::too_many_interim_responses:
+            return "more than 16 interim responses (100 Continue, 103 Early Hints) came, and no answer";
         case TransportErrc::body_too_large:
             return "the message's body is too large (max_body_bytes)";
     }

@@ -79,14 +79,23 @@ class PemFile {
 /// Answers every request with `text` over TLS; then, after the last, closes with or without a farewell.
 class TlsPeer {
   public:
-    TlsPeer(const Certificate& certificate, std::string text, int requests = 1'000, bool farewell = true)
-        : text_{std::move(text)}, requests_{requests}, farewell_{farewell} {
+    /// `before_answer` is called for each request, in the peer's thread; `record`: the most bytes in one, at
+    /// least 512.
+    TlsPeer(
+        const Certificate& certificate, std::string text, int requests = 1'000, bool farewell = true,
+        std::function<void()> before_answer = [] {}, unsigned record = SSL3_RT_MAX_PLAIN_LENGTH)
+        : text_{std::move(text)},
+          requests_{requests},
+          farewell_{farewell},
+          before_answer_{std::move(before_answer)} {
+        SSL_CTX_set_max_send_fragment(context_.get(), record);
         SSL_CTX_use_certificate(context_.get(), certificate.certificate());
         SSL_CTX_use_PrivateKey(context_.get(), certificate.key());
     }
 
     std::uint16_t port() const noexcept { return peer_.port(); }
     int connections() const noexcept { return peer_.connections(); }
+    void wait_for_ended(int count) { peer_.wait_for_ended(count); }
     /// The server name that the last client gave, for use after its exchange.
     std::string server_name() {
         const std::lock_guard lock{mutex_};
@@ -116,6 +125,7 @@ class TlsPeer {
                 if (got <= 0) return;
                 request.append(bytes, static_cast<std::size_t>(got));
             }
+            before_answer_();
             if (SSL_write(ssl.get(), text_.data(), static_cast<int>(text_.size())) <= 0) return;
         }
         if (farewell_) SSL_shutdown(ssl.get());
@@ -125,6 +135,7 @@ class TlsPeer {
     std::string text_;
     int requests_;
     bool farewell_;
+    std::function<void()> before_answer_;
     std::mutex mutex_{};
     std::string server_name_{};
     RawPeer peer_{[this](RawPeer::Connection& connection) { serve(connection); }};

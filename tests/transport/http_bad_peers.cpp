@@ -68,6 +68,22 @@ TEST_CASE("a head without an end is refused at the limit") {
           }) == E::head_too_large);
 }
 
+TEST_CASE("interim responses without end are refused, and others are answered meanwhile") {
+    RawPeer endless{[](RawPeer::Connection& c) {
+        c.read_request();
+        while (c.send("HTTP/1.1 100 Continue\r\n\r\n")) {
+        }
+    }};
+    RawPeer good{always(answer("ok"))};
+    asio::io_context io;
+    HttpTransport http{io, {.one_thread = GENERATE(false, true)}};
+    std::error_code refused;
+    http.async_send(backend_at(endless.url()), post(), {},
+                    [&](std::error_code error, const HttpResponse&) { refused = error; });
+    CHECK(send(io, http, backend_at(good.url()), post()).response.body == "ok");
+    CHECK(refused == E::too_many_interim_responses);
+}
+
 TEST_CASE("a reset is told apart from an end") {
     asio::io_context io;
     HttpTransport http{io};

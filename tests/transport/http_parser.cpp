@@ -157,6 +157,18 @@ TEST_CASE("interim responses are skipped") {
     }
 }
 
+TEST_CASE("interim responses without end are refused, some before each response are not") {
+    std::string interim;
+    for (int i = 0; i < 16; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
+    HttpParser parser{Kind::response};
+    for (int i = 0; i < 2; ++i) {
+        CHECK(read(parser, interim + "HTTP/1.1 204 No Content\r\n\r\n", 1000).complete);
+        parser.next();
+    }
+    check_refused(Kind::response,
+                  {{interim + "HTTP/1.1 103 Early Hints\r\n\r\n", E::too_many_interim_responses}});
+}
+
 TEST_CASE("a response without a length runs to the connection's end, and ends keep-alive") {
     HttpParser parser{Kind::response};
     const auto message = read(parser, "HTTP/1.1 200\r\n\r\nsome text", 4);

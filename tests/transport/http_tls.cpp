@@ -1,5 +1,10 @@
 // TLS: who is trusted, who is not, and that a cut connection is no end.
+#include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <functional>
+#include <future>
+#include <optional>
 #include <string>
 
 #include "support/catch.hpp"
@@ -8,6 +13,7 @@
 
 using namespace fairlead;
 using namespace fairlead::test;
+using namespace std::chrono_literals;
 using E = TransportErrc;
 
 namespace {
@@ -63,6 +69,35 @@ TEST_CASE("a TLS connection is used again, and read piece by piece") {
         CHECK(http.idle_connections() == 1);
     }
     CHECK(peer.connections() == 1);
+}
+
+TEST_CASE("what has come in many records is not read in one turn of the loop") {
+    const bool one_thread = GENERATE(false, true);
+    constexpr unsigned record = 512;
+    constexpr int records = 100;
+    const Certificate authority{""};
+    const PemFile ca{authority};
+    std::promise<void> asked;
+    std::promise<void> answers;
+    const auto text = answer(std::string(records * record, 'x'));
+    const auto hold = [&] {
+        asked.set_value();
+        answers.get_future().wait();
+    };
+    TlsPeer peer{Certificate{"IP:127.0.0.1", &authority}, text, 1, true, hold, record};
+    asio::io_context io;
+    HttpTransport http{io, {.one_thread = one_thread, .tls = {.ca_file = ca.path()}}};
+    std::optional<std::size_t> size;
+    http.async_send(backend_at(url(peer)), get(), {},
+                    [&](std::error_code, const HttpResponse& got) { size = got.body.size(); });
+    const auto is_asked = asked.get_future();
+    while (is_asked.wait_for(0s) != std::future_status::ready) io.run_one_for(1ms);
+    answers.set_value();
+    peer.wait_for_ended(1);
+    std::size_t turns = 0;
+    while (!size) turns += io.run_one();
+    CHECK(size == std::size_t{records * record});
+    CHECK(turns > records / 16);
 }
 
 TEST_CASE("over TLS the connection's end is a body's end only with a farewell") {

@@ -65,6 +65,7 @@ enum class TransportErrc {
     unexpected_upgrade,
     head_too_large,
     too_many_headers,
+    too_many_interim_responses,
     body_too_large
 };
 
