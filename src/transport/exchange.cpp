@@ -248,13 +248,15 @@ void Exchange::limit_silence() {
     limit(silence_left_, why);
 }
 
-/// Some of the body came, not empty. Of a silence that comments do not end, the part is taken off in which
+/// Something came, if only framing. Of a silence that comments do not end, the part is taken off in which
 /// somebody waited.
+void Exchange::spend_silence() noexcept {
+    if (comments_ && phase_ == Phase::body && limit_at_ != Time::max()) silence_left_ = limit_at_ - now();
+}
+
+/// Some of the body came, not empty.
 void Exchange::note_body(std::string_view bytes) {
-    if (comments_ && !comments_->says_something(bytes)) {
-        if (limit_at_ != Time::max() && phase_ == Phase::body) silence_left_ = limit_at_ - now();
-        return;
-    }
+    if (comments_ && !comments_->says_something(bytes)) return;
     body_began_ = true;
     if (comments_) silence_left_ = idle_timeout_;
 }

@@ -100,6 +100,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     void limit_until(Time at, std::error_code why);
     void no_limit() noexcept;
     void limit_silence();
+    void spend_silence() noexcept;
     void note_body(std::string_view bytes);
     Time due() const noexcept { return std::min({limit_at_, overall_at_, read_at_}); }
     void arm(Time at);

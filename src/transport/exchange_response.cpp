@@ -89,6 +89,7 @@ void Exchange::read_head_or_whole() {
 void Exchange::parse(std::span<const char> data) {
     auto& parser = connection_->parser;
     any_byte_ = true;
+    spend_silence();
     bool complete = false;
     while (!data.empty() && !complete) {
         const auto step = parser.feed(data);
@@ -228,6 +229,7 @@ void Exchange::read_body() {
             return wait_readable();
         }
         if (error) return on_read_error(error);
+        spend_silence();
         std::span<const char> data{base, size};
         std::size_t kept = 0;
         int chunks = 0;

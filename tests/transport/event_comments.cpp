@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <asio/error.hpp>
@@ -108,6 +109,34 @@ TEST_CASE("a comment is the first byte of a body, unless comments do not count")
     };
     CHECK(end(true) == TransportErrc::idle_timeout);
     CHECK(end(false) == TransportErrc::first_byte_timeout);
+}
+
+TEST_CASE("a chunk's size that comes alone does not begin a silence of comments anew") {
+    const bool whole = GENERATE(false, true);
+    // Each pause is long enough for the size to be read alone, and short for the silence that is allowed,
+    // which all of them together are not.
+    RawPeer peer{[](RawPeer::Connection& c) {
+        c.read_request();
+        c.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "9\r\ndata: x\n\n\r\n");
+        for (int i = 0; i < 400; ++i) {
+            std::this_thread::sleep_for(brief / 4);
+            if (!c.send("8\r\n")) return;
+            std::this_thread::sleep_for(brief / 4);
+            if (!c.send(": ping\n\n\r\n")) return;
+        }
+    }};
+    asio::io_context io;
+    HttpTransport http{io, {.comments_count = false}};
+    auto backend = backend_at(peer.url());
+    backend.idle_timeout = 10 * brief;
+    if (whole) {
+        CHECK(send(io, http, backend, post()).error == TransportErrc::idle_timeout);
+    } else {
+        auto opened = open(io, http, backend, post());
+        CHECK(read_all(io, opened.body).error == TransportErrc::idle_timeout);
+    }
 }
 
 TEST_CASE("comments do not end a silence in an answer that is collected whole, either") {
