@@ -35,12 +35,14 @@ Outcome HttpTransport::outcome(std::error_code error, const HttpResponse& respon
     if (error == make_error_code(Errc::cancelled) || error == asio::error::operation_aborted) {
         return Outcome::cancelled;
     }
-    if (is_timeout(error)) return Outcome::timeout;
-    // Not the backend's fault, and the next backend would fare no better.
-    for (const auto ours : {TransportErrc::bad_method, TransportErrc::bad_target_to_send,
-                            TransportErrc::bad_header_to_send, TransportErrc::response_too_large}) {
-        if (error == make_error_code(ours)) return Outcome::client_error;
+    // Nothing was sent: the backend never heard of it, and the next would not, either.
+    for (const auto ours :
+         {TransportErrc::bad_method, TransportErrc::bad_target_to_send, TransportErrc::bad_header_to_send}) {
+        if (error == make_error_code(ours)) return Outcome::cancelled;
     }
+    if (is_timeout(error)) return Outcome::timeout;
+    // Not the backend's fault, and the next one would fare no better.
+    if (error == make_error_code(TransportErrc::response_too_large)) return Outcome::client_error;
     return Outcome::connect_error;
 }
 

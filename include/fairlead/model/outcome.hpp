@@ -20,7 +20,7 @@ struct Outcome {
         server_error,   ///< a 5xx
         rate_limited,   ///< a 429: back-pressure, not failure
         client_error,   ///< another 4xx: the request was at fault
-        cancelled       ///< the caller left; says nothing about the backend
+        cancelled       ///< the caller left, or nothing was sent; says nothing about the backend
     };
 
     Kind kind = success;
