@@ -28,7 +28,8 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
     : transport_{std::move(transport)},
       started_{now()},
       endpoint_{transport_->endpoint(backend.url, started_)},
-      connection_{endpoint_ && !transport_->options.one_thread ? endpoint_->take(started_) : nullptr},
+      refused_{prepare(backend, request, deadline)},
+      connection_{refused_ || transport_->options.one_thread ? nullptr : endpoint_->take(started_)},
       strand_{connection_ ? connection_->strand : transport_->make_strand()},
       timer_{strand_},
       connect_timeout_{backend.connect_timeout},
@@ -38,13 +39,16 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
       send_{std::move(send)},
       open_{std::move(open)},
       whole_{send_},
-      reused_{connection_ != nullptr} {
-    if (!endpoint_) {
-        refused_ = TransportErrc::bad_url;
-        return;
-    }
-    refused_ = write_head(request, endpoint_->origin, backend.api_key, head_);
-    if (refused_) return;
+      reused_{connection_ != nullptr} {}
+
+Exchange::~Exchange() = default;
+
+/// Writes what is to be sent, or says why nothing is. For the constructor: uses what stands before
+/// `refused_`.
+std::error_code Exchange::prepare(const BackendConfig& backend, const HttpRequest& request,
+                                  Deadline deadline) {
+    if (!endpoint_) return TransportErrc::bad_url;
+    if (const auto bad = write_head(request, endpoint_->origin, backend.api_key, head_)) return bad;
     if (transport_->options.ask_for_load && !request.headers.contains(orca_request_header)) {
         // Before the empty line.
         head_.insert(head_.size() - 2, std::string{orca_request_header} + ": TEXT\r\n");
@@ -60,10 +64,8 @@ Exchange::Exchange(std::shared_ptr<TransportState> transport, const BackendConfi
             overall_error_ = TransportErrc::total_timeout;
         }
     }
-    if (overall_at_ <= started_) refused_ = overall_error_;
+    return overall_at_ <= started_ ? overall_error_ : std::error_code{};
 }
-
-Exchange::~Exchange() = default;
 
 void Exchange::start() {
     if (refused_) {

@@ -57,6 +57,8 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
         std::error_code no_answer{};  // what stands for it where none did
     };
 
+    std::error_code prepare(const BackendConfig& backend, const HttpRequest& request, Deadline deadline);
+
     // connecting
     void begin_first(Duration age);
     void begin();
@@ -122,16 +124,19 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     std::shared_ptr<TransportState> transport_;
     Time started_;
     std::shared_ptr<Endpoint> endpoint_;
+
+    std::string head_{};
+    std::string method_{};
+    SharedBody body_{};
+    Time overall_at_ = Time::max();
+    std::error_code overall_error_{};
+    std::error_code refused_;  // found by `prepare`, which sets those above it
+
     std::unique_ptr<Connection> connection_;
     std::unique_ptr<Connection> former_{};
     Strand strand_;
     asio::steady_timer timer_;
     std::unique_ptr<Connecting> connecting_{};
-
-    std::string head_{};
-    std::string method_{};
-    SharedBody body_{};
-    std::error_code refused_{};
 
     const Duration connect_timeout_;
     const Duration timeout_;
@@ -153,11 +158,9 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     Duration keep_{};  // how long the connection may be kept after this
 
     Time limit_at_ = Time::max();
-    Time overall_at_ = Time::max();
     Time read_at_ = Time::max();  // a read that was put off
     Time armed_at_ = Time::max();
     std::error_code limit_error_{};
-    std::error_code overall_error_{};
     unsigned armed_ = 0;  // which wait of the timer counts
 
     Gathering gathering_{};

@@ -102,6 +102,20 @@ TEST_CASE("one connection serves request after request") {
     CHECK(peer.connections() == 1);
 }
 
+TEST_CASE("a request that is refused takes no connection") {
+    const bool one_thread = GENERATE(false, true);
+    RawPeer peer{always(answer("ok"))};
+    asio::io_context io;
+    HttpTransport http{io, {.one_thread = one_thread}};
+    const auto backend = backend_at(peer.url());
+    REQUIRE_FALSE(send(io, http, backend, get()).error);
+    CHECK(http.idle_connections() == 1);
+    CHECK(send(io, http, backend, get(), Deadline{Time{}}).error == Errc::deadline_passed);
+    CHECK(send(io, http, backend, {"GET", "x"}).error == E::bad_target_to_send);
+    CHECK(http.idle_connections() == 1);
+    CHECK(peer.connections() == 1);
+}
+
 TEST_CASE("a connection is not kept when either side says so") {
     const auto kept_after = [](const std::string& text) {
         RawPeer peer{always(text)};
