@@ -91,20 +91,23 @@ class PoolLatency {
 /// taken from the same one.
 class Pace {
   public:
-    /// Brings sums, slowness and forgotten failures up to `now`. Any thread; wait-free. Some 30 ns, run once
-    /// in tau / 64 a backend.
+    /// Brings sums, slowness and forgotten failures up to `now`, and plans the next time. Any thread;
+    /// wait-free. Some 30 ns, run once in tau / 64 a backend.
     void refresh(Account& account, Tick now, const Options& options) noexcept {
         if (busy_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
         if (pool_ == nullptr) return busy_.store(false, std::memory_order_release);  // removed
-        advance_area(account, now, account.word.load(std::memory_order_relaxed));
-        fade(account, *pool_, now, options);
-        const double mean = pool_->mean();
-        mean_.store(static_cast<float>(mean), std::memory_order_relaxed);
-        const bool pending = forget_failures(account, mean, now);
-        double wait = ticks_of(options.latency_tau) / 64.0;
-        if (pending) wait = std::min(wait, failure_memory * mean / failure_slots);
-        account.refresh_tick.store(now + static_cast<Tick>(std::clamp(wait, 1.0, 1e9)),
-                                   std::memory_order_relaxed);
+        account.refresh_tick.store(now + update(account, now, options), std::memory_order_relaxed);
+        busy_.store(false, std::memory_order_release);
+    }
+
+    /// The same between two of those: the next is planned no later than it was. It takes others along that
+    /// nobody chooses, who would else wait for as long as requests here are cancelled in short intervals.
+    void refresh_between(Account& account, Tick now, const Options& options) noexcept {
+        if (busy_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
+        if (pool_ == nullptr) return busy_.store(false, std::memory_order_release);  // removed
+        const Tick next = now + update(account, now, options);
+        if (!due(account.refresh_tick.load(std::memory_order_relaxed), next))
+            account.refresh_tick.store(next, std::memory_order_relaxed);
         busy_.store(false, std::memory_order_release);
     }
 
@@ -148,6 +151,18 @@ class Pace {
     void take_flag() noexcept {
         while (busy_.exchange(true, std::memory_order_acquire)) {  // pairs with the release of who had it
         }
+    }
+
+    /// Brings all up to `now`. After how many ticks that is to be done again. Called with the flag.
+    Tick update(Account& account, Tick now, const Options& options) noexcept {
+        advance_area(account, now, account.word.load(std::memory_order_relaxed));
+        fade(account, *pool_, now, options);
+        const double mean = pool_->mean();
+        mean_.store(static_cast<float>(mean), std::memory_order_relaxed);
+        const bool pending = forget_failures(account, mean, now);
+        double wait = ticks_of(options.latency_tau) / 64.0;
+        if (pending) wait = std::min(wait, failure_memory * mean / failure_slots);
+        return static_cast<Tick>(std::clamp(wait, 1.0, 1e9));
     }
 
     /// Called with the flag.

@@ -41,7 +41,7 @@ class Learner {
                                        std::memory_order_relaxed);
             if (options_.timing) {
                 // Now, so that the failure is noted and, in time, forgotten.
-                backend.pace.refresh(backend, tick_of(now), *options_);
+                backend.pace.refresh_between(backend, tick_of(now), *options_);
             } else {
                 backend.forgotten.fetch_add(1, std::memory_order_relaxed);
             }
@@ -85,7 +85,7 @@ class Learner {
                              Time now) const noexcept {
         if (outcome.kind != Outcome::cancelled || !options_.timing) return false;
         if (LeaseAccess::phase(lease) == Phase::streaming) return true;  // counted when its first byte came
-        backend.pace.refresh(backend, tick_of(now), *options_);          // so that the mean is of this moment
+        backend.pace.refresh_between(backend, tick_of(now), *options_);  // so that the mean is of this moment
         return ticks_of(now - LeaseAccess::began(lease)) > backend.pace.mean();
     }
 
