@@ -206,6 +206,21 @@ TEST_CASE("a failure counts as in flight for 10 mean latencies, then it is forgo
     check(shunned_after_failure<LeastTokens>(500));
 }
 
+TEST_CASE("before the first answer the pool's mean is taken to be 1 s") {
+    // A failure counts for ten of them.
+    const Duration shunned = shunned_after_failure<LeastConnections>(0);
+    CHECK(shunned >= 10s);
+    CHECK(shunned <= 10180ms);
+    // A first request that hangs looks as slow as it is against them: (3 s + 1 s) / 1 s, less the noise gate.
+    PairInTime<ResponseTime> t;
+    const Lease hanging = t.on("b0");
+    t.clock.advance(3s);
+    t.refresh("b0");
+    CHECK(figures(t.balancer, "b0").slowness == Approx(4 / 1.1).epsilon(0.001));
+    CHECK(figures(t.balancer, "b1").slowness == 1.0);
+    CHECK(t.chosen("b1", 40) == 40);
+}
+
 TEST_CASE("latency_to says which backend is the faster: whose answers begin sooner, or whose end sooner") {
     for (const auto latency_to : {LatencyTo::first_byte, LatencyTo::last_byte}) {
         Options options;

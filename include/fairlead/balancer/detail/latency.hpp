@@ -169,6 +169,7 @@ class Pace {
     void forget(Account& account) noexcept {
         if (pool_ != nullptr) pool_->add(-area_, -done_);
         area_ = done_ = 0.0;
+        owed_ = 0.0F;
         account.slowness.store(1.0F, std::memory_order_relaxed);
     }
 
@@ -179,7 +180,9 @@ class Pace {
                           account.failed.load(std::memory_order_relaxed) -
                           account.neutral.load(std::memory_order_relaxed);
         const double more_area = sum - sum_;
-        const double more_done = static_cast<std::int32_t>(done - counted_);  // racing reads: may be below 0
+        // Below 0 where a request is known to have failed and not yet to have ended. Of what that takes from
+        // nothing its end must not make an answer.
+        const double more_done = static_cast<std::int32_t>(done - counted_) + static_cast<double>(owed_);
         const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
 
         // Where requests are few, evidence must last longer, or every backend always looks unknown: tau is
@@ -192,7 +195,9 @@ class Pace {
                                       std::max(least, ticks_of(options.latency_tau_max)));
         const double keep = std::exp(-static_cast<double>(passed) / tau);
         double area = std::max(0.0, area_ * keep + more_area);
-        double completed = std::max(0.0, done_ * keep + more_done);
+        double completed = done_ * keep + more_done;
+        owed_ = static_cast<float>(std::min(0.0, completed));
+        completed = std::max(0.0, completed);
         if (is_passed_over(pool, done, now, tau)) {
             completed = fresh_start;
             area = fresh_start * pool.mean();
@@ -274,6 +279,7 @@ class Pace {
     std::array<Note, failure_slots> notes_{};
     std::uint8_t first_ = 0;
     std::uint8_t count_ = 0;
+    float owed_ = 0.0F;  // of `done_`, 0 or below
 };
 
 }  // namespace fairlead::detail
