@@ -1,5 +1,5 @@
 // `select` and `report` allocate nothing and take no lock in the steady state: counted by replacing global
-// `new` and the system's lock.
+// `new` and the system's ways to take a lock.
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
 #include "support/sanitizers.hpp"
@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <shared_mutex>
 
 // A sanitizer must see the locks itself: under one they are not counted.
 #define FAIRLEAD_COUNTS_LOCKS (1 - FAIRLEAD_UNDER_SANITIZER)
@@ -39,16 +40,48 @@ void release(void* memory) noexcept {
 }  // namespace
 
 #if FAIRLEAD_COUNTS_LOCKS
-extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-    using Lock = int (*)(pthread_mutex_t*);
-    static std::atomic<Lock> system{nullptr};
-    Lock lock = system.load(std::memory_order_relaxed);
-    if (lock == nullptr) {
-        lock = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
-        system.store(lock, std::memory_order_relaxed);
+namespace {
+/// The system's own way to take a lock of one kind, under its name; counted.
+template <class Object>
+class Counted {
+  public:
+    constexpr explicit Counted(const char* name) noexcept : name_{name} {}
+
+    int operator()(Object* object) noexcept {
+        using Take = int (*)(Object*);
+        Take take = take_.load(std::memory_order_relaxed);
+        if (take == nullptr) {
+            take = reinterpret_cast<Take>(dlsym(RTLD_NEXT, name_));
+            take_.store(take, std::memory_order_relaxed);
+        }
+        locks.fetch_add(1, std::memory_order_relaxed);
+        return take(object);
     }
-    locks.fetch_add(1, std::memory_order_relaxed);
-    return lock(mutex);
+
+  private:
+    const char* name_;
+    std::atomic<int (*)(Object*)> take_{nullptr};
+};
+
+constinit Counted<pthread_mutex_t> mutex_lock{"pthread_mutex_lock"};
+constinit Counted<pthread_mutex_t> mutex_trylock{"pthread_mutex_trylock"};
+constinit Counted<pthread_rwlock_t> rwlock_rdlock{"pthread_rwlock_rdlock"};
+constinit Counted<pthread_rwlock_t> rwlock_wrlock{"pthread_rwlock_wrlock"};
+constinit Counted<pthread_rwlock_t> rwlock_tryrdlock{"pthread_rwlock_tryrdlock"};
+constinit Counted<pthread_rwlock_t> rwlock_trywrlock{"pthread_rwlock_trywrlock"};
+constinit Counted<pthread_spinlock_t> spin_lock{"pthread_spin_lock"};
+constinit Counted<pthread_spinlock_t> spin_trylock{"pthread_spin_trylock"};
+}  // namespace
+
+extern "C" {
+int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept { return mutex_lock(mutex); }
+int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return mutex_trylock(mutex); }
+int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept { return rwlock_rdlock(lock); }
+int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept { return rwlock_wrlock(lock); }
+int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) noexcept { return rwlock_tryrdlock(lock); }
+int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) noexcept { return rwlock_trywrlock(lock); }
+int pthread_spin_lock(pthread_spinlock_t* lock) noexcept { return spin_lock(lock); }
+int pthread_spin_trylock(pthread_spinlock_t* lock) noexcept { return spin_trylock(lock); }
 }
 #endif
 
@@ -153,11 +186,35 @@ void check(S strategy = {}) {
     }
 }
 
-TEST_CASE("locks are counted") {
-    std::mutex mutex;
+TEST_CASE("locks are counted, of whatever kind, had or not") {
+    std::size_t taken = 0;
     const std::size_t before = locks.load();
-    { const std::lock_guard lock{mutex}; }
-    CHECK(locks.load() == before + FAIRLEAD_COUNTS_LOCKS);
+    const auto counts = [&] { return locks.load() == before + ++taken * FAIRLEAD_COUNTS_LOCKS; };
+    std::mutex mutex;
+    mutex.lock();
+    CHECK(counts());
+    CHECK_FALSE(mutex.try_lock());
+    CHECK(counts());
+    mutex.unlock();
+    std::shared_mutex shared;
+    shared.lock();
+    CHECK(counts());
+    CHECK_FALSE(shared.try_lock_shared());
+    CHECK(counts());
+    CHECK_FALSE(shared.try_lock());
+    CHECK(counts());
+    shared.unlock();
+    shared.lock_shared();
+    CHECK(counts());
+    shared.unlock_shared();
+    pthread_spinlock_t spin{};
+    REQUIRE(pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE) == 0);
+    CHECK(pthread_spin_lock(&spin) == 0);
+    CHECK(counts());
+    CHECK(pthread_spin_trylock(&spin) != 0);
+    CHECK(counts());
+    pthread_spin_unlock(&spin);
+    pthread_spin_destroy(&spin);
 }
 
 TEST_CASE("select and report allocate nothing and take no lock, whatever the strategy") {
