@@ -121,6 +121,29 @@ TEST_CASE("each silence has its own error") {
     CHECK(HttpTransport::outcome(E::idle_timeout, {}).kind == Outcome::timeout);
 }
 
+TEST_CASE("without a limit of its own a silence behind the head may last as long as timeout") {
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+    const auto end = [](const std::string& said, std::error_code wanted) {
+        RawPeer peer{says(said, false)};
+        asio::io_context io;
+        HttpTransport http{io};
+        auto backend = backend_at(peer.url());
+        REQUIRE_FALSE((backend.first_byte_timeout || backend.idle_timeout));
+        // What comes before the silence must come in time, too, and how long that takes only the machine
+        // knows: doubled until it does. Without any limit, or with that of another backend, the deadline
+        // would be first.
+        for (backend.timeout = soon; backend.timeout < 5s; backend.timeout *= 2) {
+            const auto error =
+                send(io, http, backend, post(), Deadline::in(10s, std::chrono::steady_clock::now())).error;
+            CHECK(is_timeout(error));
+            if (error == wanted) return true;
+        }
+        return false;
+    };
+    CHECK(end(head, E::first_byte_timeout));
+    CHECK(end(head + "part", E::idle_timeout));
+}
+
 TEST_CASE("a backend that takes no bytes is given up within timeout") {
     RawPeer peer{[](RawPeer::Connection& c) {
         char byte = 0;
@@ -205,6 +228,47 @@ TEST_CASE("a mistake in the framing behind good data is told after the data") {
         CHECK(opened.error == E::bad_chunk_end);  // it came with the head
     } else {
         CHECK(read_all(io, opened.body).error == E::bad_chunk_end);
+    }
+}
+
+TEST_CASE(
+    "a mistake in the framing of a piece is told after the good data in front of it, however it is read") {
+    for (const bool in_pieces : {false, true}) {
+        std::promise<void> head_seen;
+        RawPeer peer{[&](RawPeer::Connection& c) {
+            c.read_request();
+            c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            head_seen.get_future().wait();
+            c.send("4\r\npart\r\nzz\r\n");
+            c.wait_for_close();
+        }};
+        asio::io_context io;
+        HttpTransport http{io};
+        auto opened = open(io, http, backend_at(peer.url()), post());
+        head_seen.set_value();
+        REQUIRE_FALSE(opened.error);
+        std::string data;
+        std::error_code end;
+        while (!end) {
+            if (!in_pieces) {
+                const auto some = read(io, opened.body);
+                data += some.data;
+                end = some.error;
+                continue;
+            }
+            bool done = false;
+            opened.body.async_read_piece([&](std::error_code error, const HttpPiece& piece) {
+                data += piece.view();
+                end = error;
+                done = true;
+            });
+            io.restart();
+            while (!done) io.run_one();
+        }
+        CHECK(data == "part");
+        CHECK(end == E::bad_chunk_size);
+        CHECK(read(io, opened.body).error == E::bad_chunk_size);
+        CHECK(http.idle_connections() == 0);
     }
 }
 

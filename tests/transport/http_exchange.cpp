@@ -211,6 +211,21 @@ TEST_CASE("the pool keeps no more idle connections than it may, and none past it
     CHECK(burst(short_lived) == 0);
 }
 
+TEST_CASE(
+    "a connection that was kept for longer than idle_timeout is closed when it is wanted, and another made") {
+    asio::io_context io;
+    RawPeer peer{always(answer("ok"))};
+    const auto connections_of_3 = [&](Duration idle_timeout) {
+        const int before = peer.connections();
+        HttpTransport http{io, {.idle_timeout = idle_timeout}};
+        for (int i = 0; i < 3; ++i)
+            CHECK(send(io, http, backend_at(peer.url()), post()).response.body == "ok");
+        return peer.connections() - before;
+    };
+    CHECK(connections_of_3(std::chrono::nanoseconds{1}) == 3);
+    CHECK(connections_of_3(std::chrono::hours{1}) == 1);
+}
+
 TEST_CASE("a body comes piece by piece, as it was sent") {
     std::promise<void> first_read;
     RawPeer peer{[&](RawPeer::Connection& c) {

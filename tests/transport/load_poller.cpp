@@ -3,11 +3,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include <asio/associated_cancellation_slot.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include <fairlead/balancer/balancer.hpp>
 #include <fairlead/strategies/round_robin.hpp>
@@ -183,6 +187,53 @@ TEST_CASE("it follows the fleet, and stops and starts") {
     load.stop();
     io.restart();
     io.run();  // its timer is gone
+}
+
+/// Never answers; ends what is cancelled.
+class Hanging {
+  public:
+    struct Calls {
+        int begun = 0;
+        int cancelled = 0;
+    };
+
+    explicit Hanging(asio::io_context& io) : io_{&io} {}
+
+    const Calls& calls() const { return *calls_; }
+
+    template <class Handler>
+    void async_scrape(const BackendConfig&, std::string_view, Deadline, Handler handler) {
+        ++calls_->begun;
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        slot.assign([calls = calls_, io = io_, handler = std::move(handler)](asio::cancellation_type) {
+            ++calls->cancelled;
+            asio::post(*io, [handler] { handler(make_error_code(Errc::cancelled), HttpResponse{}); });
+        });
+    }
+
+  private:
+    asio::io_context* io_;
+    std::shared_ptr<Calls> calls_ = std::make_shared<Calls>();
+};
+
+TEST_CASE("to stop cancels what is being asked at that moment, and to start asks again") {
+    asio::io_context io;
+    Balancer<RoundRobin> balancer{{engine_at("a", "http://a"), engine_at("b", "http://b")}, polling()};
+    const Hanging engines{io};
+    LoadPoller<Balancer<RoundRobin>, Hanging> load{balancer, io.get_executor(), engines};
+    REQUIRE(comes_true(io, [&] { return engines.calls().begun == 2; }));
+    SECTION("by itself") { load.stop(); }
+    SECTION("by the options") {
+        REQUIRE_FALSE(balancer.update_options([](Options& options) { options.load_monitor = false; }));
+    }
+    io.restart();
+    io.run();  // nothing is left to wait for
+    CHECK(engines.calls().cancelled == 2);
+    CHECK(engines.calls().begun == 2);
+    CHECK_FALSE(load.running());
+    load.start();
+    REQUIRE(comes_true(io, [&] { return engines.calls().begun == 4; }));
+    CHECK(engines.calls().cancelled == 2);
 }
 
 TEST_CASE("a poller goes at any moment, with scrapes under way and the loop on other threads") {

@@ -2,6 +2,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <asio/io_context.hpp>
@@ -12,6 +13,7 @@
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
 #include "support/http_exchange.hpp"
+#include "support/manual_clock.hpp"
 
 using namespace fairlead;
 using namespace fairlead::test;
@@ -91,6 +93,36 @@ TEST_CASE("a stream read to its proper end is a success, a broken or silent one 
     CHECK(taken.stream.take_head().headers.get("Content-Length") == "2");
     CHECK(taken.read_all() == asio::error::eof);
     CHECK(taken.ended().outcomes[Outcome::client_error] == 1);
+}
+
+TEST_CASE("a trial is passed by the head of a good answer, before a byte of the body has come") {
+    for (const int status : {200, 500}) {
+        RawPeer peer{
+            says("HTTP/1.1 " + std::to_string(status) + " As Told\r\nContent-Length: 5\r\n\r\n", false)};
+        auto backends = fleet(2);
+        backends[0].url = peer.url();
+        Options options;
+        options.success_threshold = 1;
+        options.failure_threshold = 1;
+        options.max_retries = 0;
+        asio::io_context io;
+        const ManualClock clock;
+        Balancer<RoundRobin, HttpTransport, ManualClock> balancer{backends, options, HttpTransport{io},
+                                                                  RoundRobin{}, clock};
+        const std::string_view other[] = {"b1"};
+        balancer.report(balancer.select({.exclude = other}), Outcome::connect_error);
+        REQUIRE(figures(balancer, "b0").state == BackendState::unhealthy);
+        REQUIRE_FALSE(balancer.disable("b1"));
+        clock.advance(options.base_ejection * 2);  // more than the jitter
+        std::optional<BackendState> at_head;
+        balancer.async_stream(post(), [&](std::error_code, const auto& stream) {
+            CHECK(stream.head().status == status);
+            CHECK(figures(balancer, "b0").in_flight == 1);
+            at_head = figures(balancer, "b0").state;
+        });
+        while (!at_head) io.run_one();
+        CHECK(*at_head == (status == 200 ? BackendState::healthy : BackendState::half_open));
+    }
 }
 
 TEST_CASE("a stream dropped before its end is cancelled, and so is the backend's work") {
