@@ -156,6 +156,48 @@ TEST_CASE("a change of what cannot be changed says so, and changes nothing") {
     CHECK(admin.config("a")["weight"] == 3);
 }
 
+TEST_CASE(
+    "a backend that requests still use in 1,000 configurations is changed later, and the answer says so") {
+    Admin admin;
+    admin.call("DELETE", "/backends/b");
+    REQUIRE_FALSE(admin.balancer.update("a", [](fairlead::BackendConfig& a) { a.max_connections = 5000; }));
+    std::vector<fairlead::Lease> held;
+    std::error_code error;
+    while (!error && held.size() < 2000) {
+        held.push_back(admin.balancer.select());
+        REQUIRE(held.back());
+        error = admin.balancer.update("a", [](fairlead::BackendConfig& a) { a.weight = 1 + a.weight % 7; });
+    }
+    const auto weight = admin.config("a")["weight"];
+    const auto refused = admin.call("PUT", "/backends/a", R"({"weight": 99})");
+    CHECK(refused.status == 409);
+    CHECK(refused.detail().starts_with("1,000 configurations of this backend are still used"));
+    CHECK(admin.config("a")["weight"] == weight);
+    held.clear();
+    CHECK(admin.call("PUT", "/backends/a", R"({"weight": 99})").status == 200);
+}
+
+TEST_CASE("where there are as many backends as there can be, one more is refused with the limit") {
+    struct Full : Admin::Balancer {
+        using Admin::Balancer::Balancer;
+        std::error_code add(const fairlead::BackendConfig&) { return fairlead::Errc::too_many_backends; }
+    };
+    Full balancer{admin_test::two_backends()};
+    const fairlead::AdminApi api{balancer, "right", {.language = fairlead::Language::english}};
+    admin_test::Answer answer;
+    api.handle({"POST",
+                std::string{fairlead::AdminApi::prefix} + "/backends",
+                {{"X-API-Key", "right"}},
+                R"({"name": "c", "url": "http://c:3"})",
+                ""},
+               [&](int status, fairlead::HttpHeaders headers, const std::string& text) {
+                   answer = {status, std::move(headers), text, Json::parse(text, nullptr, false)};
+               });
+    Admin::check("POST", "/backends", answer);
+    CHECK(answer.status == 409);
+    CHECK(answer.detail() == "there can be at most 65,536 backends");
+}
+
 TEST_CASE("a removed backend finishes what it has, and its counts stay in the totals") {
     Admin admin;
     admin.request();

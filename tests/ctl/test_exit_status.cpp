@@ -5,9 +5,13 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 
+#include <fairlead/transport/transport_error.hpp>
+
 #include "ctl/documents.hpp"
 #include "ctl/fake_api.hpp"
 #include "support/catch.hpp"
+#include "support/raw_peer.hpp"
+#include "support/tls_peer.hpp"
 
 using test::FakeApi;
 using test::Ran;
@@ -83,6 +87,7 @@ TEST_CASE("a command line that is wrong ends with 2, names what is wrong, and se
              {add_with({"--timeout", "inf"}), "--timeout must be a number"},
              {add_with({"--timeout", "5s"}), "--timeout must be a number"},
              {add_with({"--tag", "\xff"}), "--tag must be UTF-8"},
+             {{"list", "--json=perhaps"}, ""},
              {{"watch", "--interval", "0"}, "--interval must be 0.1..1000000000, got \"0\""},
              {{"watch", "--count", "-1"}, "--count must be >= 0"},
              {{"list", "--request-timeout", "0"}, "--request-timeout must be"},
@@ -149,6 +154,48 @@ TEST_CASE("a server that cannot be reached ends with 3 and the reason") {
     const Ran slow = run_ctl(api, {"list", "--request-timeout", "0.05"});
     CHECK(slow.status == 3);
     CHECK(slow.err.find("no answer came in time") != std::string::npos);
+}
+
+TEST_CASE("a server that breaks off, speaks otherwise or cannot prove who it is ends with 3 and the reason") {
+    struct Case {
+        fairlead::test::RawPeer::Script script;
+        std::string says;
+    };
+    using Connection = fairlead::test::RawPeer::Connection;
+    const auto answers = [](std::string text) {
+        return [text = std::move(text)](Connection& c) {
+            c.read_request();
+            c.send(text);
+        };
+    };
+    for (const auto& [script, says] :
+         std::vector<Case>{{answers(""), "the connection was closed before the answer"},
+                           {[](Connection& c) {
+                                c.read_request();
+                                c.reset();
+                            },
+                            "the connection was closed before the answer"},
+                           {answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"),
+                            fairlead::make_error_code(fairlead::TransportErrc::truncated_length).message()},
+                           {answers("SSH-2.0-OpenSSH_9.2\r\n"),
+                            fairlead::make_error_code(fairlead::TransportErrc::not_http).message()}}) {
+        fairlead::test::RawPeer peer{script};
+        const Ran ran = run_ctl({"--server-url", peer.url(), "list"});
+        CHECK(ran.status == 3);
+        CHECK(ran.out.empty());
+        CHECK(ran.err == "fairlead-ctl: " + peer.url() + " could not be reached: " + says + "\n");
+    }
+    const fairlead::test::Certificate own{"IP:127.0.0.1"};  // nobody else vouches for it
+    const fairlead::test::TlsPeer stranger{own, ""};
+    const auto url = "https://127.0.0.1:" + std::to_string(stranger.port());
+    const Ran ran = run_ctl({"--server-url", url, "list"});
+    CHECK(ran.status == 3);
+    CHECK(ran.err == "fairlead-ctl: " + url +
+                         " could not be reached: its certificate is not trusted or names another host\n");
+    // There is no answer that --json could print.
+    const Ran raw = run_ctl({"--server-url", url, "watch", "--json", "--count", "1"});
+    CHECK(raw.status == 3);
+    CHECK(raw.out.empty());
 }
 
 TEST_CASE("an answer that is none of an admin API ends with 3, whatever its status") {

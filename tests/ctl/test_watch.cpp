@@ -143,6 +143,12 @@ TEST_CASE("drain --wait ends when another operator removes or enables the backen
         api.on("GET /backends", "gone");
         CHECK(run_ctl(api, {"drain", "a", "--wait"}).status == 3);
     }
+    SECTION("the server says something else") {
+        api.on("GET /backends", R"({"status":"success","data":{"backends":[]}})");
+        const Ran ran = run_ctl(api, {"drain", "a", "--wait"});
+        CHECK(ran.status == 3);
+        CHECK(ran.err == "fairlead-ctl: what answers there (status 200) is no fairlead admin API\n");
+    }
 }
 
 TEST_CASE("drain without --wait, or refused, does not wait") {

@@ -159,6 +159,14 @@ kill -INT "$watching"
 wait "$watching" || fail "watch ended with $? after SIGINT"
 [ -s "$work/watched" ] && [ ! -s "$work/err" ] || fail "watch did not end cleanly"
 
+# What cannot be written is no success.
+if [ -w /dev/full ]; then
+    status=0
+    "$bin/fairlead-ctl" list >/dev/full 2>"$work/err" || status=$?
+    [ "$status" -eq 1 ] || fail "an answer that could not be written ended with $status"
+    complained "what was to be printed could not be written"
+fi
+
 # Operators who read Chinese.
 env LC_ALL=zh_CN.UTF-8 "$bin/fairlead-ctl" list >"$work/out"  # by env: bash would look for the locale itself
 said "名称" "个健康"

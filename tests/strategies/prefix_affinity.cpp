@@ -364,6 +364,36 @@ TEST_CASE("no more is believed to lie in a cache than the engine tells, or the c
     CHECK(cached_of(30, 10) == 480);
 }
 
+TEST_CASE(
+    "a cache is as large as was configured, else as was told, before its backend joined or after, until it "
+    "left") {
+    Options options;
+    options.prefix_cache_blocks = 500;
+    LoadReport report;
+    report.cache_blocks = 10;
+    report.block_tokens = 32;  // two of ours
+    const auto size = [&](std::uint64_t configured, bool told_before, bool told_after, bool leaves = false) {
+        const BackendConfig config{.name = "a", .url = "http://a", .cache_blocks = configured};
+        const detail::Account account;
+        const Candidate candidate{config, account, 3};
+        detail::AffinityState state{options};
+        if (told_before) state.told(3, report, 16);
+        state.joined(candidate, 1, 0, 0);
+        if (told_after) state.told(3, report, 16);
+        if (leaves) state.left(3);
+        state.joined(candidate, 1, 0, 0);  // as at each change of the fleet
+        return state.cache()->capacity(3);
+    };
+    CHECK(size(0, false, false) == 500);
+    CHECK(size(0, true, false) == 20);
+    CHECK(size(0, false, true) == 20);
+    CHECK(size(30, false, false) == 30);
+    CHECK(size(30, true, false) == 30);
+    CHECK(size(30, false, true) == 30);
+    CHECK(size(0, true, false, true) == 500);
+    CHECK(size(30, true, false, true) == 30);
+}
+
 TEST_CASE("our own requests in an engine's figures do not count twice") {
     const ManualClock clock;
     Affine fleet{test::fleet(2, 10'000), seeded(), NoTransport{}, {}, clock};
