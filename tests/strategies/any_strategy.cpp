@@ -2,10 +2,15 @@
 #include "support/candidates.hpp"
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
+#include "support/manual_clock.hpp"
+#include "support/talks.hpp"
 
 #include <fairlead/strategies/any_strategy.hpp>
 
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -102,6 +107,70 @@ TEST_CASE("a run-time strategy picks what the strategy itself would") {
     check_same<ResponseTime>(candidates);
     check_same<WeightedRandom>(candidates);
     check_same<LeastTokens>(candidates);
+}
+
+/// Conversations that grow, with load, failures and answers that began: what each of them was given, and what
+/// is said of the backends before it.
+template <class Balancer>
+std::vector<std::string> choices_of(Balancer& balancer) {
+    std::vector<std::string> all;
+    std::vector<Lease> open;
+    std::map<std::uint64_t, std::size_t> length;
+    Rng rng{5};
+    for (int i = 0; i < 400; ++i) {
+        const std::uint64_t talk = 1 + rng.below(30);
+        const auto blocks = talk_of(talk, length[talk] += 1 + rng.below(20));
+        const Criteria criteria{.tokens = blocks.size() * 16, .prefix = blocks};
+        for (const auto& each : balancer.explain(criteria))
+            all.push_back(each.name + " " + std::to_string(each.cached) + " " + std::to_string(each.waiting));
+        open.push_back(balancer.select(criteria));
+        all.push_back(open.back()->name);
+        std::swap(open[rng.below(static_cast<std::uint32_t>(open.size()))], open.back());
+        const auto what = rng.below(4);
+        if (what == 0) continue;
+        if (what == 1) balancer.first_byte(open.back());
+        balancer.report(std::move(open.back()), what == 2 ? Outcome::server_error : Outcome::success);
+        open.pop_back();
+    }
+    return all;
+}
+
+TEST_CASE(
+    "prefix_affinity that was chosen at run time learns as it does by itself, and what it learned stays") {
+    Options options;
+    options.seed = 3;
+    options.ejection = false;
+    const ManualClock clock;
+    Balancer<PrefixAffinity, NoTransport, ManualClock> direct{
+        fleet(6, 1000), options, NoTransport{}, {}, clock};
+    Balancer<AnyStrategy, NoTransport, ManualClock> any{fleet(6, 1000), options, NoTransport{},
+                                                        PrefixAffinity{}, clock};
+    LoadReport report;
+    report.cache_blocks = 40;
+    report.block_tokens = 16;
+    report.waiting = 3;
+    report.at = clock.now();
+    REQUIRE_FALSE(direct.report_load("b1", report));
+    REQUIRE_FALSE(any.report_load("b1", report));
+    CHECK(choices_of(direct) == choices_of(any));
+
+    const auto known = talk_of(77, 50);
+    const Criteria criteria{.tokens = 800, .prefix = known};
+    const std::string home = one(any, Outcome::success, criteria);
+    any.set_strategy(RoundRobin{});
+    CHECK(any.explain(criteria).empty());
+    any.set_strategy(PrefixAffinity{});
+    CHECK(any.explain(criteria).front().name == home);
+    CHECK(any.explain(criteria).front().cached == 800);
+}
+
+TEST_CASE("consistent_hash that was chosen at run time is bounded as the options say") {
+    Options options;
+    options.hash_bounded_load = 1.0;
+    Balancer<AnyStrategy> balancer{fleet(4), options, NoTransport{}, ConsistentHash{}};
+    std::vector<Lease> held;
+    for (int i = 0; i < 8; ++i) held.push_back(balancer.select({.key = "one key"}));
+    for (const auto& each : balancer.snapshot()) CHECK(each.in_flight == 2);
 }
 
 TEST_CASE("a table that another strategy built is no undefined behaviour") {

@@ -161,7 +161,7 @@ TEST_CASE("the memory has a bound that nothing passes, and a million blocks leav
         cache.note(static_cast<BackendId>(talk % 200), talk_of(talk, 500));
     CHECK(cache.memory() == before);
     // And it still works: the last prompt of each is held.
-    for (std::uint64_t talk = 19'800; talk < 2'000; ++talk)
+    for (std::uint64_t talk = 1'800; talk < 2'000; ++talk)
         CHECK(held(cache, static_cast<BackendId>(talk % 200), talk_of(talk, 500)) == 500);
 }
 
@@ -214,9 +214,11 @@ TEST_CASE("what failed is doubted until it answers, and gone after a restart") {
     cache.answered(5);
     CHECK(held(cache, 5, known) == 50);
     CHECK(held(cache, 5, talk_of(2, 50)) == 0);
-    cache.failed(5, true);  // one lost connection is no restart
-    cache.answered(5);
-    CHECK(held(cache, 5, known) == 50);
+    for (int i = 0; i < 3; ++i) {  // lost connections one by one are no restart
+        cache.failed(5, true);
+        cache.answered(5);
+        CHECK(held(cache, 5, known) == 50);
+    }
     cache.failed(5, true);
     cache.failed(5, true);
     cache.answered(5);
