@@ -102,6 +102,29 @@ std::optional<ProbeFinding> probe(HealthMonitor& monitor, const Outcome& outcome
     return monitor.complete(probes[0], outcome, now);
 }
 
+TEST_CASE("a monitor that begins anew gives up what was under way, and loses nobody") {
+    Options options;
+    options.health_check_concurrency = 1;
+    HealthMonitor monitor{options, 1};
+    monitor.set_members(targets(2), begin);
+    const auto lost = monitor.due(begin + 1h);
+    REQUIRE(lost.size() == 1);
+    auto known = targets(2);
+    known[1].healthy = false;
+    monitor.begin_anew(known, begin + 1h);
+    CHECK(monitor.under_way() == 0);
+    CHECK_FALSE(monitor.complete(lost[0], Outcome::connect_error, begin + 1h));
+    CHECK(monitor.standing("b0") == HealthStanding{.healthy = true});
+    CHECK(monitor.standing("b1") == HealthStanding{.healthy = false});
+    for (int i = 0; i < 2; ++i) {
+        const auto probes = monitor.due(begin + 1h);
+        REQUIRE(probes.size() == 1);
+        monitor.complete(probes[0], Outcome::success, begin + 1h);
+    }
+    CHECK(monitor.standing("b0")->consecutive_successes == 1);
+    CHECK(monitor.standing("b1")->consecutive_successes == 1);
+}
+
 TEST_CASE("every backend is probed once in its interval, give or take the jitter") {
     Loop loop;
     loop.monitor.set_members(targets(20), begin);

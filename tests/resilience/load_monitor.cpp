@@ -85,6 +85,19 @@ struct LoadLoop {
 
 }  // namespace
 
+TEST_CASE("a load monitor that begins anew gives up what was under way, and loses nobody") {
+    LoadMonitor monitor{Options{}, 1};
+    monitor.set_members(load_targets(2), load_began);
+    const auto lost = monitor.due(load_began + 1h);
+    REQUIRE(lost.size() == 2);
+    monitor.begin_anew(load_targets(2), load_began + 1h);
+    CHECK_FALSE(monitor.complete(lost[0], busy, load_began + 1h));
+    for (const auto& scrape : monitor.due(load_began + 1h))
+        CHECK(monitor.complete(scrape, busy, load_began + 1h));
+    CHECK(monitor.standing("b0")->engine == "vllm");
+    CHECK(monitor.standing("b1")->engine == "vllm");
+}
+
 TEST_CASE("each backend is asked once an interval, a tenth of it more or less") {
     for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U}) {
         LoadLoop loop{{}, seed};

@@ -118,6 +118,19 @@ class HealthMonitor {
         }
     }
 
+    /// As `set_members`, after any member has thrown: what is under way is given up, its results ignored;
+    /// `healthy` of the targets counts, and whoever would be left out is probed at once.
+    void begin_anew(std::span<const HealthTarget> targets, Time now) {
+        set_members(targets, now);
+        under_way_.clear();
+        for (const HealthTarget& target : targets) {
+            Member& member = members_.find(target.config.name)->second;
+            member.healthy = target.healthy;
+            member.probe = 0;
+            if (running_ && !member.queued) plan(member, now);
+        }
+    }
+
     /// The probes to be sent at `now`. For each, `complete` must be called once, also when nothing could be
     /// sent or no answer came within `health_check_timeout`, which is the caller's to see to.
     std::vector<HealthProbe> due(Time now) {

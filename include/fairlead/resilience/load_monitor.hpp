@@ -98,6 +98,16 @@ class LoadMonitor {
         }
     }
 
+    /// As `set_members`, after any member has thrown: what is under way is given up, its results ignored, and
+    /// whoever would be left out is asked at once.
+    void begin_anew(std::span<const LoadTarget> targets, Time now) {
+        set_members(targets, now);
+        for (auto& [name, member] : members_) {
+            member.scrape = 0;
+            if (running_ && !member.queued) enter_queue(member, now);
+        }
+    }
+
     /// The scrapes to be sent at `now`. For each, `complete` or `failed` must be called once, also when
     /// nothing could be sent; the caller sees to it that each ends within `timeout()`.
     std::vector<LoadScrape> due(Time now) {

@@ -116,6 +116,8 @@ class HealthDriver : public Rounds<HealthDriver<Balancer, Prober>> {
     using Base::change;
     using Base::mutex_;
     using Base::now;
+    using Base::stale_;
+    using Base::torn_;
     using typename Base::Strand;
     using Waiters = std::map<std::string, std::vector<Waiter>, std::less<>>;
 
@@ -231,7 +233,8 @@ class HealthDriver : public Rounds<HealthDriver<Balancer, Prober>> {
         for (auto& each : balancer_.snapshot())
             targets.push_back({std::move(each.config), each.incarnation, each.probe_ok});
         const std::lock_guard lock{mutex_};
-        monitor_.set_members(targets, now());
+        std::exchange(torn_, false) ? monitor_.begin_anew(targets, now())
+                                    : monitor_.set_members(targets, now());
         std::map<std::string, Record, std::less<>> kept;
         for (const auto& target : targets) {
             const auto found = records_.find(target.config.name);
@@ -322,7 +325,6 @@ class HealthDriver : public Rounds<HealthDriver<Balancer, Prober>> {
     std::shared_ptr<const void> subscription_;
     Options options_;  // of the balancer, as they were last taken over
     HealthMonitor monitor_;
-    bool stale_ = true;  // the fleet changed
     std::map<std::uint64_t, std::shared_ptr<Call>> calls_;
     std::vector<Result> results_;
     std::vector<ProbeFinding> forgotten_;  // to be told with the next

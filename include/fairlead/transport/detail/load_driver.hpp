@@ -94,6 +94,8 @@ class LoadDriver : public Rounds<LoadDriver<Balancer, Scraper>> {
     using Base::change;
     using Base::mutex_;
     using Base::now;
+    using Base::stale_;
+    using Base::torn_;
     using typename Base::Strand;
 
     struct Call {
@@ -171,7 +173,8 @@ class LoadDriver : public Rounds<LoadDriver<Balancer, Scraper>> {
         std::vector<LoadTarget> targets;
         for (auto& each : balancer_.snapshot()) targets.push_back({std::move(each.config), each.incarnation});
         const std::lock_guard lock{mutex_};
-        monitor_.set_members(targets, now());
+        std::exchange(torn_, false) ? monitor_.begin_anew(targets, now())
+                                    : monitor_.set_members(targets, now());
     }
 
     std::vector<std::pair<std::string, LoadReport>> take_results() {
@@ -226,7 +229,6 @@ class LoadDriver : public Rounds<LoadDriver<Balancer, Scraper>> {
     std::shared_ptr<const void> subscription_;
     Options options_;  // of the balancer, as they were last taken over
     LoadMonitor monitor_;
-    bool stale_ = true;  // the fleet changed
     Calls calls_;
     std::vector<Result> results_;
 };

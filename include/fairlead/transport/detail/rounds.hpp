@@ -23,6 +23,9 @@ namespace fairlead::detail {
 /// one is posted already, and so does the timer. The mutex guards all members of `Derived` but is never held
 /// while foreign code runs. `visitor_` marks a round that may be with the balancer: `close_loop` waits for
 /// it, unless it is called by that very round.
+///
+/// What throws (for want of memory, or because foreign code does) may leave a change or a round half done.
+/// Then a round comes a second later, unless one comes before, which finds `torn_` set and begins anew.
 template <class Derived>
 class Rounds : public std::enable_shared_from_this<Derived> {
   public:
@@ -37,12 +40,18 @@ class Rounds : public std::enable_shared_from_this<Derived> {
 
     static Time now() noexcept { return std::chrono::steady_clock::now(); }
 
-    /// Takes the mutex: what `change` does there is looked at in the round that follows.
+    /// Takes the mutex: what `change` does there is looked at in the round that follows. That is posted
+    /// first: where it cannot be, nothing changes.
     template <class Change>
     void change(Change&& change) {
         const std::lock_guard lock{mutex_};
-        change();
-        wake();
+        try {
+            wake();
+            change();
+        } catch (...) {
+            tear();
+            throw;
+        }
     }
 
     /// Takes the mutex. No round begins after it; one that another thread is in has ended.
@@ -76,8 +85,13 @@ class Rounds : public std::enable_shared_from_this<Derived> {
     }
 
     mutable std::mutex mutex_;
+    bool stale_ = true;  // the fleet changed
+    bool torn_ = false;  // something has thrown
 
   private:
+    // Memory may be there again, and what always throws does not keep the loop busy.
+    static constexpr Duration rest = std::chrono::seconds{1};
+
     /// What must go before its execution context does, and so not live as long as what is under way.
     struct Loop {
         explicit Loop(const asio::any_io_executor& executor) : strand{executor}, timer{executor} {}
@@ -87,8 +101,18 @@ class Rounds : public std::enable_shared_from_this<Derived> {
 
     /// Called with the mutex.
     void wake() {
-        if (!loop_ || std::exchange(awake_, true)) return;
+        if (!loop_ || awake_) return;
         asio::post(loop_->strand, [self = this->shared_from_this()] { self->visit(); });
+        awake_ = true;  // behind what may throw: else no other would be posted, ever
+    }
+
+    /// Called with the mutex.
+    void tear() noexcept {
+        stale_ = torn_ = true;
+        try {
+            set_timer(now() + rest);
+        } catch (...) {  // then the next change makes a round
+        }
     }
 
     /// On the strand.
@@ -107,7 +131,13 @@ class Rounds : public std::enable_shared_from_this<Derived> {
                 rounds.visit_ended_.notify_all();
             }
         } const leave{*this};
-        static_cast<Derived&>(*this).round();
+        try {
+            static_cast<Derived&>(*this).round();
+        } catch (...) {
+            const std::lock_guard lock{mutex_};
+            tear();
+            throw;
+        }
     }
 
     std::condition_variable visit_ended_;
