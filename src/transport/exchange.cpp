@@ -278,7 +278,7 @@ void Exchange::on_timer() {
     if (now() < at) return arm(at);
     if (at == read_at_) return read_put_off();
     if (overall_at_ <= limit_at_) return fail(overall_error_);
-    if (phase_ == Phase::connecting && limit_at_ < connecting_->until) return no_answer_there();
+    if (phase_ == Phase::connecting) return no_answer_there();
     fail(limit_error_);
 }
 

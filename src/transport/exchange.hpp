@@ -19,6 +19,7 @@
 #include <fairlead/model/time.hpp>
 #include <fairlead/transport/http_transport.hpp>
 
+#include "addresses.hpp"
 #include "connection.hpp"
 #include "event_comments.hpp"
 #include "gathering.hpp"
@@ -45,13 +46,12 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
 
   private:
     enum class Phase : std::uint8_t { connecting, head, body, done };
-    using Endpoints = asio::ip::tcp::resolver::results_type;
+    using Endpoints = Addresses::Found;
 
     /// Of a connection that is not there yet.
     struct Connecting {
-        Time until{};                                         // connect_timeout, over all of it
-        std::unique_ptr<asio::ip::tcp::resolver> resolver{};  // only for names
-        Endpoints::const_iterator next{};                     // address
+        Time until{};                      // connect_timeout, over all of it
+        Endpoints::const_iterator next{};  // address
         std::size_t untried = 0;
         std::error_code refused{};    // what the first said that said anything
         std::error_code no_answer{};  // what stands for it where none did
@@ -66,6 +66,7 @@ class Exchange final : public HttpExchange, public ReadWaiter, public std::enabl
     void connect(const Endpoints& found);
     void connect_next();
     void no_answer_there();
+    void not_connected(std::error_code error);
     void on_connected();
 
     // the request

@@ -7,6 +7,8 @@
 #include <asio/error.hpp>
 #include <asio/ip/address.hpp>
 
+#include <fairlead/transport/detail/dispatch.hpp>
+
 #include "exchange.hpp"
 
 namespace fairlead::detail {
@@ -43,13 +45,16 @@ void Exchange::resolve() {
         const asio::ip::tcp::endpoint to{address, static_cast<asio::ip::port_type>(std::stoul(origin.port))};
         return connect(Endpoints::create(to, origin.host, origin.port));
     }
-    auto& resolver = connecting_->resolver;
-    resolver = std::make_unique<asio::ip::tcp::resolver>(strand_);
-    resolver->async_resolve(origin.host, origin.port, asio::ip::resolver_base::numeric_service,
-                            bound([](Exchange& self, std::error_code error, const Endpoints& found) {
-                                if (error || found.empty()) return self.fail(TransportErrc::name_not_found);
-                                self.connect(found);
-                            }));
+    const auto known = endpoint_->addresses->find(
+        transport_->executor, now(),
+        [self = shared_from_this()](std::error_code failed, const Endpoints& found) {
+            dispatch_on(self->strand_, [self, failed, found] {
+                if (self->phase_ != Phase::connecting) return;
+                if (failed || found.empty()) return self->fail(TransportErrc::name_not_found);
+                self->connect(found);
+            });
+        });
+    if (!known.empty()) connect(known);
 }
 
 void Exchange::connect(const Endpoints& found) {
@@ -85,13 +90,22 @@ void Exchange::connect_next() {
                                         self.connect_next();
                                     }));
     }
-    fail(connect_error(todo.refused ? todo.refused : todo.no_answer));
+    if (todo.refused) return not_connected(connect_error(todo.refused));
+    if (todo.no_answer == TransportErrc::connect_timeout) return not_connected(todo.no_answer);
+    fail(todo.no_answer);  // that there is no socket says nothing of the addresses
 }
 
-/// An address has had its share of the time.
+/// An address has had its share of the time, or the last one all of it.
 void Exchange::no_answer_there() {
+    if (limit_at_ >= connecting_->until) return not_connected(TransportErrc::connect_timeout);
     connecting_->no_answer = TransportErrc::connect_timeout;
     connect_next();
+}
+
+/// Whatever is known of the name was of no use.
+void Exchange::not_connected(std::error_code error) {
+    endpoint_->addresses->forget();
+    fail(error);
 }
 
 void Exchange::on_connected() {
@@ -102,12 +116,13 @@ void Exchange::on_connected() {
     std::error_code no_address;
     asio::ip::make_address(host, no_address);
     const bool verify = transport_->options.tls.verification == TlsVerification::full;
-    connection_->async_handshake(
-        host, bool{no_address}, verify, bound([](Exchange& self, std::error_code failed) {
-            if (!failed) return self.write();
-            self.fail(self.connection_->certificate_was_refused() ? TransportErrc::certificate_refused
-                                                                  : TransportErrc::tls_failed);
-        }));
+    connection_->async_handshake(host, bool{no_address}, verify,
+                                 bound([](Exchange& self, std::error_code failed) {
+                                     if (!failed) return self.write();
+                                     self.not_connected(self.connection_->certificate_was_refused()
+                                                            ? TransportErrc::certificate_refused
+                                                            : TransportErrc::tls_failed);
+                                 }));
 }
 
 }  // namespace fairlead::detail

@@ -75,12 +75,13 @@ std::shared_ptr<Endpoint> TransportState::endpoint(const std::string& url, Time 
 }
 
 /// Called with the mutex held. Gives the endpoints to be looked through, and forgets those of backends that
-/// are gone: nobody uses them and nothing is kept in them.
+/// are gone: nobody uses them and nothing is kept or known in them.
 void TransportState::expire(Time now, std::vector<std::shared_ptr<Endpoint>>& found) {
     next_sweep_ = now + std::chrono::seconds{1};
     std::erase_if(endpoints_, [&](const auto& entry) {
         // Only this map and running exchanges hold it, and both take it under this mutex.
-        return entry.second.use_count() == 1 && entry.second->expire(now) == 0;
+        return entry.second.use_count() == 1 && entry.second->expire(now) == 0 &&
+               !entry.second->addresses->are_known(now);
     });
     found.reserve(endpoints_.size());
     for (const auto& [url, endpoint] : endpoints_) found.push_back(endpoint);

@@ -19,19 +19,22 @@
 #include <fairlead/transport/detail/read_poller.hpp>
 #include <fairlead/transport/http_transport.hpp>
 
+#include "addresses.hpp"
 #include "connection.hpp"
 #include "request_head.hpp"
 
 namespace fairlead::detail {
 
-/// One backend's address and its idle connections, the latest first, none past its time.
+/// Where one backend is, and its idle connections, the latest first, none past its time.
 ///
 /// Threads: any. Takes its mutex for moves of pointers; connections are closed outside.
 class Endpoint {
   public:
-    explicit Endpoint(Origin where) : origin{std::move(where)} {}
+    explicit Endpoint(Origin where)
+        : origin{std::move(where)}, addresses{std::make_shared<Addresses>(origin.host, origin.port)} {}
 
     const Origin origin;
+    const std::shared_ptr<Addresses> addresses;
 
     /// The latest of them that the backend has not closed; none when there is none.
     std::unique_ptr<Connection> take(Time now);

@@ -183,6 +183,11 @@ struct ProbeHandler {
 /// between two pieces, while somebody waits for one; `total_timeout`; and the call's deadline
 /// (`Errc::deadline_passed`).
 ///
+/// What a name points to is used for 30 s, and after that, up to 10 min, until a look-up that is then begun
+/// has ended: Asio looks up one name at a time, and one whose server is silent must not hold up the others.
+/// It is forgotten when no connection comes of it. Addresses are tried in the order in which the system gives
+/// them.
+///
 /// Idle connections are used again, the latest first. One that the backend has closed meanwhile is noticed
 /// before anything is sent, and replaced; with `one_thread` under load, unless it closed in the last 50 us.
 /// When one breaks while it is used again and not a byte of the
