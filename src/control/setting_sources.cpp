@@ -129,7 +129,9 @@ void collect_json(const std::string& path, RawSettings& settings, Problems& prob
     for (auto& [key, value] : root->items()) {
         const SettingInfo* info = find_json_setting(key);
         if (info == nullptr) {
-            problems.add(shown(key), text::unknown_setting, {nearest_json_setting(key)});
+            // A name of nothing would leave the problem without a place.
+            problems.add(trimmed(key).empty() ? in_quotes(key) : shown(key), text::unknown_setting,
+                         {nearest_json_setting(key)});
             continue;
         }
         const auto [other, is_new] = spelled.emplace(info->json_name, key);

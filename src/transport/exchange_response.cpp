@@ -170,9 +170,9 @@ void Exchange::on_read_error(std::error_code error) {
 void Exchange::read(asio::mutable_buffer into, ReadCompletion done) {
     dispatch_on(strand_, [self = shared_from_this(), into, done = std::move(done)]() mutable {
         auto& e = *self;
-        if (const auto left = e.pending_.size() - e.pending_read_; left > 0) {
-            const auto size = std::min(left, into.size());
-            std::memcpy(into.data(), e.pending_.data() + e.pending_read_, size);
+        if (e.pending_.size() > e.pending_read_) {
+            // A buffer of no size may be at no place.
+            const auto size = e.pending_.copy(static_cast<char*>(into.data()), into.size(), e.pending_read_);
             e.pending_read_ += size;
             if (e.pending_read_ == e.pending_.size()) {
                 std::string{}.swap(e.pending_);  // an idle stream holds no buffer

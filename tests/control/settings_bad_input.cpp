@@ -277,6 +277,11 @@ TEST_CASE("an unknown key of the JSON file is an error that names the nearest kn
           "fairlead_queue_limit: unknown setting; the nearest known one is queue_limit (" + file.path() +
               ")\nstrategy: unknown setting; the nearest known one is load_balance_strategy (" + file.path() +
               ")");
+    for (const std::string name : {"", " "}) {
+        const File nameless{R"({"vllm_server_url": "http://a", ")" + name + R"(": 3})"};
+        CHECK(error_of(from_json_file(nameless.path()))
+                  .starts_with('"' + name + "\": unknown setting; the nearest known one is "));
+    }
 }
 
 TEST_CASE("nothing set at all is an error that says what to set") {

@@ -102,6 +102,17 @@ TEST_CASE(
     CHECK_FALSE(counts_as_complete(chunked({token}, "Text/Event-Stream; charset=utf-8"), "/v1/completions"));
 }
 
+TEST_CASE("a stream of completions without an event is begun for its client before it is broken off") {
+    Recorder backend{chunked({})};
+    World world;
+    world.backend_at("b", backend.url());
+    world.settings.options.ejection = false;
+    world.start();
+    const auto got = world.connect().send(post(chat, hello_stream)).read_all();
+    CHECK(status_of(got) == 200);
+    CHECK(body_of(got).empty());
+}
+
 TEST_CASE("what does not end with [DONE] by its nature is complete without") {
     CHECK(counts_as_complete(chunked({token}), "/v1/responses"));
     CHECK(counts_as_complete(chunked({token}, "application/json")));

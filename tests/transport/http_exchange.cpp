@@ -274,6 +274,15 @@ TEST_CASE("an empty buffer waits for something to read and takes none of it") {
     CHECK(read_all(io, opened.body).data == "hello");
 }
 
+TEST_CASE("an empty buffer takes nothing of what came with the head, either") {
+    RawPeer peer{always(answer("hello"))};
+    asio::io_context io;
+    HttpTransport http{io};
+    auto opened = open(io, http, backend_at(peer.url()), post());
+    CHECK_FALSE(read(io, opened.body, 0).error);
+    CHECK(read_all(io, opened.body).data == "hello");
+}
+
 TEST_CASE("a stream dropped before its end closes the connection") {
     RawPeer peer{[](RawPeer::Connection& c) {
         c.read_request();
