@@ -11,7 +11,7 @@
 
 TEST_CASE("every input of the corpora is borne") {
     namespace fs = std::filesystem;
-    CHECK(fairlead::test::fuzz_bodies().size() >= 11);
+    CHECK(fairlead::test::fuzz_bodies().size() >= 13);
     for (const auto& body : fairlead::test::fuzz_bodies()) {
         const fs::path folder = fs::path{FAIRLEAD_TEST_DATA} / "fuzz" / "corpus" / body.name;
         INFO(folder);
