@@ -21,6 +21,7 @@ FAILURES = ["refuse", "hang", "500", "429", "cut", "garbage"]
 STRATEGIES = ["round_robin", "weighted_round_robin", "least_connections", "random", "consistent_hash",
               "response_time", "weighted_random", "least_tokens", "prefix_affinity"]
 ADMIN = "/api/v1/load_balancer"
+ESTABLISHED, CLOSE_WAIT = 1, 8  # as /proc/net/tcp has them
 
 
 class Broken(Exception):
@@ -43,6 +44,15 @@ class Program:
     def forward(self, log):
         """What it still says goes to `log`: a full pipe would stop it."""
         asyncio.get_running_loop().add_reader(self.process.stdout, self._read, log)
+
+    def files(self):
+        """What its open files are."""
+        folder = f"/proc/{self.process.pid}/fd"
+        for entry in os.listdir(folder):
+            try:
+                yield os.readlink(f"{folder}/{entry}")
+            except FileNotFoundError:
+                pass  # closed since
 
     def _read(self, log):
         data = os.read(self.process.stdout.fileno(), 65536)
@@ -374,24 +384,46 @@ class Soak:
 
     # --- accounts -------------------------------------------------------------------------------------------------
 
+    def connections(self):
+        """The system's TCP connections: port here, port there, state, socket."""
+        for table in ("tcp", "tcp6"):
+            with open(f"/proc/{self.gateway.process.pid}/net/{table}") as lines:
+                for fields in map(str.split, lines):
+                    if fields[0] != "sl":
+                        here, there = (int(address.rsplit(":", 1)[1], 16) for address in fields[1:3])
+                        yield here, there, int(fields[3], 16), f"socket:[{fields[9]}]"
+
+    def backends_by_port(self):
+        return {b.port: b for b in [*self.backends.values(), self.extra]}
+
     def descriptors(self):
         """Open files of the gateway: all but its idle connections to backends, and those."""
-        folder = f"/proc/{self.gateway.process.pid}"
-        ports = {b.port for b in [*self.backends.values(), self.extra]}
-        upstream = set()
-        for table in ("tcp", "tcp6"):
-            with open(f"{folder}/net/{table}") as lines:
-                for fields in map(str.split, lines):
-                    if fields[0] != "sl" and int(fields[2].rsplit(":", 1)[1], 16) in ports:
-                        upstream.add(f"socket:[{fields[9]}]")
-        links = []
-        for entry in os.listdir(folder + "/fd"):
-            try:
-                links.append(os.readlink(f"{folder}/fd/{entry}"))
-            except FileNotFoundError:
-                pass
-        idle = sum(link in upstream for link in links)
-        return len(links) - idle, idle
+        ports = self.backends_by_port()
+        upstream = {socket for _, there, _, socket in self.connections() if there in ports}
+        files = list(self.gateway.files())
+        idle = sum(file in upstream for file in files)
+        return len(files) - idle, idle
+
+    def dead_connections(self):
+        """Those of the gateway to a backend that has closed them, or that no backend has which is alive."""
+        ports, connections = self.backends_by_port(), list(self.connections())
+        files = set(self.gateway.files())
+        held = {port: set(backend.program.files()) for port, backend in ports.items()}
+        ends = {(here, there): socket for here, there, _, socket in connections}
+        dead = []
+        for here, there, state, socket in connections:
+            if socket not in files or there not in ports:
+                continue
+            if state == CLOSE_WAIT or (state == ESTABLISHED and ends.get((there, here)) not in held[there]):
+                dead.append(f"{ports[there].name} (port {here}, state {state})")
+        return dead
+
+    async def no_dead_connections(self):
+        """What a backend closed goes at the next use of it, by a request or a probe; after the pool's 30 s at last."""
+        by = time.monotonic() + 35
+        while (dead := self.dead_connections()) and time.monotonic() < by:
+            await asyncio.sleep(0.1)
+        self.wrong += [f"a connection to a backend that is gone: {each}" for each in dead]
 
     def memory(self):
         """Proportional set size, in KiB."""
@@ -443,6 +475,7 @@ class Soak:
         await asyncio.gather(*tasks, *others)
         last = await self.settled()
         await self.last_reload()
+        await self.no_dead_connections()
         took = time.monotonic() - began
         self.gateway.process.send_signal(signal.SIGTERM)
         try:
