@@ -307,7 +307,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             last_.empty() ? exchange->finish() : exchange->finish(std::move(last_));
         } else {
             if (!last_.empty()) exchange->offer(last_);
-            exchange->flush();  // who gets nothing at all takes it for a connection that was closed while idle
+            exchange
+                ->flush();  // who gets nothing at all takes it for a connection that was closed while idle
             exchange->abort();
         }
         ended(complete ? "complete" : "broken");
