@@ -3,15 +3,14 @@
 //
 // A fuzz target, and a test of the same body over inputs that were made to hurt.
 #include <chrono>
-#include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -250,7 +249,7 @@ TEST_CASE(
                                   "{\"llm_backends\":[{\"name\":\"a\",\"url\":\"http://a\",\"health\":[]}]}"};
     for (const std::string& input : inputs) fuzz_json_settings(input);
     // Cut anywhere, and with any one byte replaced by one that means something.
-    for (const auto& [text, fuzz] : {std::pair{good, fuzz_variables}, std::pair{good_file, fuzz_file}}) {
+    for (const auto& [text, fuzz] : {std::pair{good, &fuzz_variables}, std::pair{good_file, &fuzz_file}}) {
         for (std::size_t i = 0; i < text.size(); ++i) {
             fuzz(std::string_view{text}.substr(0, i));
             for (const char c : std::string_view{"\"{}[],:\\\xFF\n0-"}) {
