@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 namespace fairlead {
 
@@ -18,7 +19,7 @@ class Rng {
     static constexpr result_type min() noexcept { return 0; }
     static constexpr result_type max() noexcept { return ~result_type{0}; }
 
-    constexpr result_type operator()() noexcept { return mix(state_ += golden_gamma); }
+    constexpr result_type operator()() noexcept { return std::exchange(next_, mix(state_ += golden_gamma)); }
 
     /// Uniform in [0, n); 0 when n is 0. By multiplication (Lemire 2019, without rejection): the bias is
     /// below n / 2^32.
@@ -39,6 +40,7 @@ class Rng {
   private:
     static constexpr std::uint64_t golden_gamma = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio, odd
     std::uint64_t state_;
+    std::uint64_t next_ = mix(state_ += golden_gamma);  // so that a choice need not wait for it
 };
 
 }  // namespace fairlead
