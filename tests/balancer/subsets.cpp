@@ -160,4 +160,28 @@ TEST_CASE("a rotation stays strict while thousands of subsets come and go") {
     }
 }
 
+TEST_CASE("subsets by names that differ in a few letters spread over the table") {
+    const auto slots = [](std::size_t n, auto&& name) {
+        std::set<std::size_t> used;
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::string model = name(i);
+            used.insert(
+                detail::SubsetTable<RoundRobin>::slot_of(detail::SubsetKey::of({.model = model}).hash));
+        }
+        return used.size();
+    };
+    const auto padded = [](std::size_t i, std::size_t width) {
+        const std::string digits = std::to_string(i);
+        return std::string(width - std::min(width, digits.size()), '0') + digits;
+    };
+    // Of n keys at random in 4,096 slots some 4,096 (1 - e^(-n / 4,096)) have one to themselves or share it.
+    for (const std::size_t at : std::initializer_list<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 21}) {
+        INFO(at << " letters before the number");
+        const std::string before(at, 'm');
+        CHECK(slots(100, [&](std::size_t i) { return before + padded(i, 2); }) >= 90);
+        CHECK(slots(1000, [&](std::size_t i) { return before + padded(i, 4); }) >= 750);
+        CHECK(slots(1000, [&](std::size_t i) { return before + std::to_string(i) + "-instruct"; }) >= 750);
+    }
+}
+
 }  // namespace

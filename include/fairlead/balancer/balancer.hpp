@@ -97,7 +97,9 @@ class Balancer {
     // --- requests ----------------------------------------------------------------------------------------
 
     /// Chooses a backend and takes one of its connections. The lease says why when there is none.
-    Lease select(const Criteria& criteria = any_backend) noexcept { return core_.select(criteria); }
+    [[gnu::always_inline]] Lease select(const Criteria& criteria = any_backend) noexcept {
+        return core_.select(criteria);
+    }
 
     /// The answer began: ends the prompt's account, passes a half-open trial and stops the latency clock.
     /// Optional: without it `report` does all three. Only the first call on a lease counts.
@@ -108,8 +110,12 @@ class Balancer {
     void came(Lease& lease, std::uint64_t tokens) noexcept { core_.came(lease, tokens); }
 
     /// The request ended: frees the connection and tells how it went. A lease that is not true is ignored.
-    void report(Lease&& lease, const Outcome& outcome) noexcept { core_.report(std::move(lease), outcome); }
-    void report(Lease&& lease, Outcome::Kind kind) noexcept { core_.report(std::move(lease), kind); }
+    [[gnu::always_inline]] void report(Lease&& lease, const Outcome& outcome) noexcept {
+        core_.report(std::move(lease), outcome);
+    }
+    [[gnu::always_inline]] void report(Lease&& lease, Outcome::Kind kind) noexcept {
+        core_.report(std::move(lease), kind);
+    }
 
     /// The whole exchange: select, send, report, and again elsewhere where `Options` and the outcome allow
     /// it. Returns the last response that came, whatever its status. Throws `std::system_error` with an

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -98,7 +99,7 @@ class [[nodiscard]] Lease {
   private:
     friend struct detail::LeaseAccess;
 
-    /// Eight bytes, so that a lease begins with one store of them.
+    /// Eight bytes, so that a lease begins with one store of them. All 0 for most.
     struct State {
         int error = 0;           // why none was chosen
         bool half_open = false;  // taken while the backend was half open: its outcome decides
@@ -114,13 +115,18 @@ class [[nodiscard]] Lease {
                                    // until that came, the tokens expected of the answer
     };
 
-    Lease(int error, Duration wait) noexcept : state_{.error = error}, rest_{.wait = wait} {}
+    /// What the balancer fills in next.
+    struct Unset {};
+    explicit Lease(Unset) noexcept {}
+
+    Lease(int error, Duration wait) noexcept
+        : backend_{nullptr}, config_{nullptr}, taken_{0}, state_{.error = error}, rest_{.wait = wait} {}
 
     /// A place taken. What is stored between taking a place and giving it back costs twice: the locked
     /// operation that gives it back waits until all of it has left the processor's store buffer.
     Lease(detail::LeasedAccount& backend, const BackendConfig& config, std::uint64_t taken,
           Time began) noexcept
-        : backend_{&backend}, config_{&config}, taken_{taken}, rest_{.began = began} {}
+        : backend_{&backend}, config_{&config}, taken_{taken}, state_{}, rest_{.began = began} {}
 
     struct Plain {};
     /// As above, `plain`: what nobody asks of such a lease is left as it is.
@@ -136,15 +142,19 @@ class [[nodiscard]] Lease {
         backend_ = std::exchange(other.backend_, nullptr);
         config_ = other.config_;
         taken_ = other.taken_;
-        state_ = std::exchange(other.state_, State{.error = static_cast<int>(Errc::no_backends)});
-        if (!state_.plain) rest_ = other.rest_;
-        other.rest_ = Rest{};
+        ::new (&state_) State{other.state_};
+        if (!state_.plain) ::new (&rest_) Rest{other.rest_};
+        other.state_ = State{.error = static_cast<int>(Errc::no_backends)};
+        ::new (&other.rest_) Rest{};
     }
 
-    detail::LeasedAccount* backend_ = nullptr;
-    const BackendConfig* config_ = nullptr;
-    std::uint64_t taken_ = 0;  // the account's word just before: generation and epoch
-    State state_{};
+    // Set by the constructors, none by itself: see `Unset`.
+    detail::LeasedAccount* backend_;
+    const BackendConfig* config_;
+    std::uint64_t taken_;  // the account's word just before: generation and epoch
+    union {
+        State state_;
+    };
     union {
         Rest rest_;  // none in a plain lease
     };

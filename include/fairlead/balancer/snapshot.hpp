@@ -1,7 +1,9 @@
 // The picture of the fleet that a request is balanced by: immutable, but for subsets prepared on first use.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,6 +22,7 @@
 #include <fairlead/model/error.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/strategies/detail/alias_table.hpp>
+#include <fairlead/strategies/detail/stable_hash.hpp>
 #include <fairlead/strategies/learns.hpp>
 #include <fairlead/strategies/strategy.hpp>
 
@@ -89,6 +92,26 @@ struct Group {
     mutable std::atomic<std::uint64_t> full_since{0};
 };
 
+/// From whom a request is chosen, where all stand in one level: what the way to them comes to, one load after
+/// the other, ready to be used. Good while the group lives.
+template <Strategy S>
+struct Shortcut {
+    const Candidate* candidates = nullptr;  ///< none: there is no shortcut
+    const typename S::Table* table = nullptr;
+    std::uint32_t size = 0;
+    std::uint32_t turn = 0;
+
+    Shortcut() = default;
+    explicit Shortcut(const Group<S>& group) noexcept {
+        if (group.levels.size() != 1) return;
+        const Level<S>& level = group.levels.front();
+        candidates = level.candidates.data();
+        table = level.table.get();
+        size = static_cast<std::uint32_t>(level.candidates.size());
+        turn = level.turn;
+    }
+};
+
 /// Names what a subset is asked by. Views into the criteria, or into a `SubsetNode`.
 struct SubsetKey {
     std::string_view model;
@@ -96,11 +119,23 @@ struct SubsetKey {
     std::uint64_t hash;
 
     static SubsetKey of(const Criteria& criteria) noexcept {
-        std::uint64_t hash = std::hash<std::string_view>{}(criteria.model);
-        for (const auto tag : criteria.tags) {
-            hash = Rng::mix(hash + std::hash<std::string_view>{}(tag));
-        }
+        std::uint64_t hash = with(criteria.model, 0);
+        for (const auto tag : criteria.tags) hash = with(tag, hash);
         return {criteria.model, criteria.tags, hash};
+    }
+
+  private:
+    /// One multiplication for each 8 bytes: enough to tell an operator's names apart, and a request waits for
+    /// each.
+    static std::uint64_t with(std::string_view text, std::uint64_t hash) noexcept {
+        constexpr std::uint64_t odd = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio
+        hash += text.size();
+        for (std::size_t at = 0; at < text.size(); at += 8) {
+            const std::uint64_t word =
+                little_endian(text.data() + at, std::min<std::size_t>(8, text.size() - at));
+            hash = (std::rotl(hash, 23) ^ word) * odd;
+        }
+        return hash;
     }
 };
 
@@ -108,25 +143,40 @@ struct SubsetKey {
 template <Strategy S>
 struct SubsetNode {
     SubsetNode(const SubsetKey& key, std::shared_ptr<const Group<S>> g)
-        : model{key.model}, tags{key.tags.begin(), key.tags.end()}, hash{key.hash}, group{std::move(g)} {}
+        : model{key.model},
+          tags{key.tags.begin(), key.tags.end()},
+          hash{key.hash},
+          group{std::move(g)},
+          shortcut{*group} {}
     SubsetNode(const SubsetNode& other)
-        : model{other.model}, tags{other.tags}, hash{other.hash}, group{other.group} {}
+        : model{other.model},
+          tags{other.tags},
+          hash{other.hash},
+          group{other.group},
+          shortcut{other.shortcut} {}
     SubsetNode& operator=(const SubsetNode&) = delete;
 
     std::string model;
     std::vector<std::string> tags;
     std::uint64_t hash;
     std::shared_ptr<const Group<S>> group;
+    Shortcut<S> shortcut;
     /// Asked for again since it was prepared or carried over: what the next to carry are chosen by. No exact
     /// order, which would be a write a read. What was asked for only once does not push out what is in use.
     mutable std::atomic<bool> used{false};
 
     bool is(const SubsetKey& key) const noexcept {
-        if (hash != key.hash || model != key.model || tags.size() != key.tags.size()) return false;
+        if (hash != key.hash || tags.size() != key.tags.size() || !equal(model, key.model)) return false;
         for (std::size_t i = 0; i < tags.size(); ++i) {
-            if (tags[i] != key.tags[i]) return false;
+            if (!equal(tags[i], key.tags[i])) return false;
         }
         return true;
+    }
+
+  private:
+    /// As `==`, of which libstdc++ makes a call of `compare`.
+    static bool equal(std::string_view a, std::string_view b) noexcept {
+        return a.size() == b.size() && std::char_traits<char>::compare(a.data(), b.data(), a.size()) == 0;
     }
 };
 
@@ -137,6 +187,12 @@ class SubsetTable {
   public:
     static constexpr std::size_t capacity = 2 * max_subset_limit;  // half full at most: probes stay short
 
+    /// Where a key is looked for first: by the highest bits, which in a product all others move.
+    static constexpr std::size_t slot_of(std::uint64_t hash) noexcept {
+        static_assert(std::has_single_bit(capacity));
+        return static_cast<std::size_t>(hash >> (64 - std::countr_zero(capacity)));
+    }
+
     SubsetTable() : slots_(capacity) {}
     SubsetTable(const SubsetTable&) = delete;
     SubsetTable& operator=(const SubsetTable&) = delete;
@@ -145,7 +201,7 @@ class SubsetTable {
     }
 
     const SubsetNode<S>* find(const SubsetKey& key) const noexcept {
-        for (std::size_t i = key.hash % capacity, steps = 0; steps < capacity; ++steps) {
+        for (std::size_t i = slot_of(key.hash), steps = 0; steps < capacity; ++steps) {
             // Acquire pairs with the release in `insert`.
             const SubsetNode<S>* node = slots_[i].load(std::memory_order_acquire);
             if (node == nullptr) return nullptr;
@@ -170,7 +226,7 @@ class SubsetTable {
             bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > memory) {
             return nullptr;
         }
-        for (std::size_t i = node->hash % capacity, steps = 0; steps < capacity; ++steps) {
+        for (std::size_t i = slot_of(node->hash), steps = 0; steps < capacity; ++steps) {
             SubsetNode<S>* there = nullptr;
             if (slots_[i].compare_exchange_strong(there, node.get(), std::memory_order_acq_rel,
                                                   std::memory_order_acquire)) {
@@ -260,26 +316,15 @@ struct Snapshot {
           learned{other.learned} {}
     Snapshot& operator=(const Snapshot&) = delete;
 
-    /// From whom a request is chosen that asks for nobody in particular, where all stand in one level: what
-    /// the way to them comes to, one load after the other, for a thread to remember.
-    struct Shortcut {
-        const Candidate* candidates = nullptr;  ///< none: there is no shortcut
-        const typename S::Table* table = nullptr;
-        std::uint32_t size = 0;
-        std::uint32_t turn = 0;
+    /// The whole pool's, with what is asked before all else.
+    struct Shortcut : detail::Shortcut<S> {
         bool is_plain = false;
         Candidate sole = CandidateAccess::none();
     };
 
     Shortcut shortcut() const noexcept {
         if (pool.levels.size() != 1) return {};
-        const Level<S>& level = pool.levels.front();
-        return {level.candidates.data(),
-                level.table.get(),
-                static_cast<std::uint32_t>(level.candidates.size()),
-                level.turn,
-                is_plain,
-                level.candidates.front()};
+        return {detail::Shortcut<S>{pool}, is_plain, pool.levels.front().candidates.front()};
     }
 };
 

@@ -115,8 +115,9 @@ class Candidate {
     static constexpr unsigned weight_shift = 48;
 
     /// What must be below the limit for a place to be free; `w` is the account's word.
-    std::uint64_t busy(std::uint64_t w) const noexcept {
-        return (w ^ (seat_ & ~detail::word::in_flight_mask)) & detail::word::busy_mask;
+    std::uint64_t busy(std::uint64_t w) const noexcept { return busy(w, seat_); }
+    static std::uint64_t busy(std::uint64_t w, std::uint64_t seat) noexcept {
+        return (w ^ (seat & ~detail::word::in_flight_mask)) & detail::word::busy_mask;
     }
 
     static std::uint64_t not_below_0(std::int64_t tokens) noexcept {

@@ -27,9 +27,11 @@ namespace fairlead::detail {
 /// What counts as under way for the latency: in flight, less those whose answer already began, and the
 /// failures that are not forgotten. `w` is the account's word.
 [[gnu::always_inline]] inline std::uint32_t waiting(const Account& account, std::uint64_t w) noexcept {
-    const std::uint32_t busy = word::in_flight(w) + recent_failures(account);
-    const std::uint32_t streaming = account.streaming.load(std::memory_order_relaxed);
-    return busy > streaming ? busy - streaming : 0;
+    const std::uint32_t sum = word::in_flight(w) + account.failed.load(std::memory_order_relaxed) -
+                              account.forgotten.load(std::memory_order_relaxed) -
+                              account.streaming.load(std::memory_order_relaxed);
+    // All are read apart: between two of them it may seem to be less than 0.
+    return sum < (std::uint32_t{1} << 31) ? sum : 0;
 }
 
 /// Brings the integral up to `now`; `w` is the word before the change that is about to happen or just did.

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <new>
 #include <system_error>
 
 #include <fairlead/balancer/detail/live_backend.hpp>
@@ -14,12 +15,16 @@ namespace fairlead::detail {
 struct LeaseAccess {
     static Lease refused(std::error_code error, Duration wait = {}) noexcept { return {error.value(), wait}; }
 
-    /// A place taken on the candidate's backend; `before` was its word.
-    static Lease of(const Candidate& candidate, std::uint64_t before, Time now) noexcept {
-        return {CandidateAccess::backend(candidate), CandidateAccess::config(candidate), before, now};
+    /// Room in which a lease is to be made.
+    static Lease unset() noexcept { return Lease{Lease::Unset{}}; }
+
+    /// A place taken on `backend`; `before` was its word.
+    static void begin(Lease& unset, LiveBackend& backend, const BackendConfig& config, std::uint64_t before,
+                      Time now) noexcept {
+        ::new (&unset) Lease{backend, config, before, now};
     }
 
-    /// As `of`, where a success has only a place to give back.
+    /// The same, where a success has only a place to give back.
     static Lease plain_of(const Candidate& candidate, std::uint64_t before) noexcept {
         return {Lease::Plain{}, CandidateAccess::backend(candidate), CandidateAccess::config(candidate),
                 before};

@@ -77,9 +77,9 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
     [[gnu::noinline]] void report_success(Lease& lease, LiveBackend& backend) noexcept {
         if (!LeaseAccess::is_usual(lease) || backend.consecutive.load(std::memory_order_relaxed) != 0)
             [[unlikely]]
-            return report_balanced(lease, backend, Outcome::success);
+            return report_balanced_success(lease, backend);
         if constexpr (Learns<S>) {
-            if (learning() != nullptr) return report_balanced(lease, backend, Outcome::success);
+            if (learning() != nullptr) return report_balanced_success(lease, backend);
         }
         if (options_.timing) {
             const Time now = clock_.now();
@@ -89,6 +89,10 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
         }
         TokenAccount::end_prefill(backend, lease);
         give_back(lease, backend);
+    }
+
+    [[gnu::noinline]] void report_balanced_success(Lease& lease, LiveBackend& backend) noexcept {
+        report_balanced(lease, backend, Outcome::success);
     }
 
     [[gnu::noinline]] void report_slow(Lease& lease, LiveBackend& backend, Duration took) noexcept {
@@ -229,11 +233,19 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
                                          std::uint64_t before) noexcept {
         LeaseAccess::end(lease);
         const std::uint64_t taken = LeaseAccess::taken(lease);
-        if (is_last_of_closed(before) || is_other_generation(before, taken) || is_half_turn(before))
-            [[unlikely]]
-            tell_roster(id, serial, taken, before, true);
+        // It was open when the place was taken: a difference tells of its end, too.
+        constexpr std::uint64_t same = word::closed | word::generation_mask;
+        if (((before ^ taken) & same) != 0 || is_half_turn(before)) [[unlikely]]
+            return released_of_changed(id, serial, taken, before);
         if (places_.is_expected()) [[unlikely]]
             core().place_freed();
+    }
+
+    [[gnu::noinline]] void released_of_changed(BackendId id, std::uint32_t serial, std::uint64_t taken,
+                                               std::uint64_t before) noexcept {
+        if (is_last_of_closed(before) || is_other_generation(before, taken) || is_half_turn(before))
+            tell_roster(id, serial, taken, before, true);
+        if (places_.is_expected()) core().place_freed();
     }
 
     static bool is_last_of_closed(std::uint64_t before) noexcept {
@@ -244,8 +256,7 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
     }
     /// Whether a completion after `before` crossed a multiple of 2^23.
     static bool is_half_turn(std::uint64_t before) noexcept {
-        constexpr std::uint64_t half_turn = ((std::uint64_t{1} << 23) - 1) << word::completed_shift;
-        return (before & half_turn) == half_turn;
+        return before << 1 >= ~std::uint64_t{0} << (word::completed_shift + 1);  // 23 bits of it are ones
     }
 
     [[gnu::noinline]] void tell_roster(BackendId id, std::uint32_t serial, std::uint64_t taken,

@@ -70,20 +70,21 @@ struct CandidateAccess {
 
     /// Takes one place, if there is one: never more than `limit` in flight, by any interleaving, since the
     /// comparison and the count are one compare-and-swap. `before` receives the word as it was.
-    ///
-    /// Acquire on success: pairs with the release half of the add in `Releasing`, so that what the previous
-    /// holder of the place wrote is seen. Relaxed on failure: a stale word costs one more turn of the loop.
     [[gnu::always_inline]] static bool take(const Candidate& candidate, std::uint32_t limit,
                                             std::uint64_t& before) noexcept {
-        auto& word = backend(candidate).word;
         const std::uint64_t mark = is_one_at_a_time(candidate) ? word::trial : 0;
-        std::uint64_t now = word.load(std::memory_order_relaxed);
-        do {
-            if (!has_place(candidate, now, limit)) return false;
-        } while (!word.compare_exchange_weak(now, (now + word::one_in_flight) | mark,
-                                             std::memory_order_acquire, std::memory_order_relaxed));
-        before = now;
-        return true;
+        return add_place(backend(candidate), mark, before,
+                         [&](std::uint64_t now) { return has_place(candidate, now, limit); });
+    }
+    /// As `take`, of one that is neither half open, nor within its slow start, nor serving in a panic: false
+    /// for those, too. `of` is the candidate's backend.
+    [[gnu::always_inline]] static bool take_unmarked(const Candidate& candidate, LiveBackend& of,
+                                                     std::uint64_t& before) noexcept {
+        const std::uint64_t seat = candidate.seat_;  // once, not after each atomic operation
+        if ((seat & (half_open | one_at_a_time | warming | panicking)) != 0) return false;
+        const std::uint64_t limit = seat & word::in_flight_mask;
+        return add_place(of, 0, before,
+                         [&](std::uint64_t now) { return Candidate::busy(now, seat) < limit; });
     }
 
     /// The limit of one that has none, when nothing else may take the backend's places: less than what the
@@ -109,6 +110,24 @@ struct CandidateAccess {
     }
 
   private:
+    /// `has_place(word)` says whether there is one.
+    ///
+    /// Acquire on success: pairs with the release half of the add in `Reporting::give_back`, so that what the
+    /// previous holder of the place wrote is seen. Relaxed on failure: a stale word costs one more turn of
+    /// the loop.
+    template <class HasPlace>
+    [[gnu::always_inline]] static bool add_place(LiveBackend& backend, std::uint64_t mark,
+                                                 std::uint64_t& before, HasPlace has_place) noexcept {
+        auto& word = backend.word;
+        std::uint64_t now = word.load(std::memory_order_relaxed);
+        do {
+            if (!has_place(now)) return false;
+        } while (!word.compare_exchange_weak(now, (now + word::one_in_flight) | mark,
+                                             std::memory_order_acquire, std::memory_order_relaxed));
+        before = now;
+        return true;
+    }
+
     static void set_limit(Candidate& candidate, std::uint32_t limit) noexcept {
         candidate.seat_ = (candidate.seat_ & ~word::in_flight_mask) | limit;
     }

@@ -45,19 +45,14 @@ class Selection {
         Lane* const lane = publication_.read_known();
         if (lane == nullptr) [[unlikely]]
             return select_anew(criteria);
-        if (lane->shortcut.is_plain && asks_for_nobody(criteria) &&
-            (criteria.tokens | criteria.answer_tokens) == 0) {
-            const Candidate& sole = lane->shortcut.sole;
+        const Candidate& sole = lane->shortcut.sole;
+        if (lane->shortcut.is_plain && sole.limit() == CandidateAccess::unlimited && is_plain(criteria)) {
             std::uint64_t before = 0;
-            if (sole.limit() == CandidateAccess::unlimited) [[likely]] {
-                if (CandidateAccess::take_unlimited(sole, before)) [[likely]]
-                    return LeaseAccess::plain_of(sole, before);
-                core().take_back(sole, before);
-            } else if (CandidateAccess::take(sole, sole.limit(), before)) {
+            if (CandidateAccess::take_unlimited(sole, before)) [[likely]]
                 return LeaseAccess::plain_of(sole, before);
-            }
+            core().take_back(sole, before);
         }
-        return select_on(*lane, criteria);
+        return selected_on(*lane, criteria);
     }
 
     /// A place on one of the mirrors that match, at random. Not true when there is none. Throws
@@ -132,39 +127,129 @@ class Selection {
     /// As `select`: a thread's first call, its first after a change, one of many threads.
     [[gnu::noinline]] Lease select_anew(const Criteria& criteria) noexcept {
         Lane* const lane = publication_.read();
-        return lane == nullptr ? LeaseAccess::refused(Errc::out_of_memory) : select_on(*lane, criteria);
+        return lane == nullptr ? LeaseAccess::refused(Errc::out_of_memory) : selected_on(*lane, criteria);
     }
 
     /// Whether the request may go to whoever is in service.
     static bool asks_for_nobody(const Criteria& criteria) noexcept {
-        return criteria.model.empty() && criteria.tags.empty() && criteria.exclude.empty();
+        return (criteria.model.size() | criteria.tags.size() | criteria.exclude.size()) == 0;
     }
 
-    /// The short way, by what the lane remembers of the whole pool, while nothing is due and the one chosen
-    /// can take it; `select_balanced` and `select_chosen` are for all else.
-    [[gnu::noinline]] Lease select_on(Lane& lane, const Criteria& criteria) noexcept {
-        const auto& shortcut = lane.shortcut;
-        if (shortcut.candidates == nullptr || !asks_for_nobody(criteria))
-            return select_balanced(lane, criteria);
+    static bool is_plain(const Criteria& criteria) noexcept {
+        return asks_for_nobody(criteria) && (criteria.tokens | criteria.answer_tokens) == 0;
+    }
+
+    [[gnu::always_inline]] Lease selected_on(Lane& lane, const Criteria& criteria) noexcept {
+        Lease lease = LeaseAccess::unset();
+        select_on(lease, lane, criteria);
+        return lease;
+    }
+
+    // The short ways, while nothing is due and the one chosen can simply take it; `select_balanced` and
+    // `select_chosen` are for all else. What is rare is the last call of each, so that the compiler jumps to
+    // it: then the usual way calls nothing and saves hardly a register. For that they fill in a lease, where
+    // they would return one.
+
+    [[gnu::noinline]] void select_on(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
+        if (!asks_for_nobody(criteria)) return select_matching(lease, lane, criteria);
+        if (lane.shortcut.is_plain) return select_plain(lease, lane, criteria);
+        // The whole pool is what the lane remembers.
+        select_quick(lease, lane, lane.current->pool, lane.shortcut, criteria);
+    }
+
+    /// Of one backend, with a limit, where nothing is balanced.
+    [[gnu::noinline]] void select_plain(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
+        const Candidate& sole = lane.shortcut.sole;
+        std::uint64_t before = 0;
+        if (!is_plain(criteria) || !CandidateAccess::take(sole, sole.limit(), before))
+            return select_balanced(lease, lane, criteria);
+        ::new (&lease) Lease{LeaseAccess::plain_of(sole, before)};
+    }
+
+    /// With criteria. What has several levels, or is new to the balancer or to this thread, goes the long
+    /// way.
+    [[gnu::noinline]] void select_matching(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
+        if (!criteria.exclude.empty()) return select_balanced(lease, lane, criteria);
+        const SubsetNode<S>* const node = subsets_.find_node(*lane.current, criteria);
+        if (node == nullptr || node->shortcut.turn >= lane.turns.size())
+            return select_balanced(lease, lane, criteria);
+        select_quick(lease, lane, *node->group, node->shortcut, criteria);
+    }
+
+    [[gnu::always_inline]] void select_quick(Lease& lease, Lane& lane, const Group<S>& group,
+                                             const Shortcut<S>& shortcut, const Criteria& criteria) noexcept {
+        if (shortcut.candidates == nullptr) return select_balanced(lease, lane, criteria);
         std::uint64_t before = 0;
         Time now{};
         if (options_.timing || roster_.due().is_pending()) now = clock_.now();
-        if (roster_.due().is_due(now) || is_full(lane.current->pool)) [[unlikely]]
-            return select_balanced(lane, criteria);
+        if (roster_.due().is_due(now) || is_full(group)) [[unlikely]]
+            return select_balanced(lease, lane, criteria);
+        const Snapshot<S>& snapshot = *lane.current;
         Pick pick{criteria, lane.rng, lane.turns[shortcut.turn], 0, now};
         const std::size_t chosen =
-            lane.current->strategy.pick(*shortcut.table, {shortcut.candidates, shortcut.size}, pick);
-        if (chosen < shortcut.size) [[likely]] {
-            const Candidate& candidate = shortcut.candidates[chosen];
-            if (!CandidateAccess::is_warming(candidate) &&
-                CandidateAccess::take(candidate, candidate.limit(), before)) [[likely]]
-                return lease_of_pick(*lane.current, candidate, before, criteria, now);
-        }
-        return select_chosen(lane, criteria, now, chosen);
+            snapshot.strategy.pick(*shortcut.table, {shortcut.candidates, shortcut.size}, pick);
+        if (chosen >= shortcut.size) [[unlikely]]
+            return select_chosen(lease, lane, criteria, now, chosen);
+        const Candidate& candidate = shortcut.candidates[chosen];
+        // Read before the place is taken: a compiler reads memory anew after an atomic operation.
+        auto& backend = CandidateAccess::backend(candidate);
+        const BackendConfig& config = CandidateAccess::config(candidate);
+        if (!CandidateAccess::take_unmarked(candidate, backend, before)) [[unlikely]]
+            return select_chosen(lease, lane, criteria, now, chosen);
+        begin(lease, snapshot, backend, config, before, criteria, now,
+              tokens_of_pick(snapshot, candidate, criteria));
     }
 
-    /// With criteria, a pool of several levels, or something that is due.
-    [[gnu::noinline]] Lease select_balanced(Lane& on, const Criteria& criteria) noexcept {
+    /// What the prompt costs there; tells the strategy of its pick where it learns.
+    [[gnu::always_inline]] std::uint64_t tokens_of_pick(const Snapshot<S>& snapshot,
+                                                        const Candidate& candidate,
+                                                        const Criteria& criteria) noexcept {
+        if constexpr (Learns<S>) {
+            if (is_learning(snapshot.strategy))
+                return tell_picked(snapshot.strategy, learned_, candidate.id(), criteria);
+        }
+        return criteria.tokens;
+    }
+
+    /// A place was taken; `before` was the word. `tokens`: what the prompt costs there.
+    [[gnu::always_inline]] void begin(Lease& lease, const Snapshot<S>& snapshot, LiveBackend& backend,
+                                      const BackendConfig& config, std::uint64_t before,
+                                      const Criteria& criteria, Time now, std::uint64_t tokens) noexcept {
+        LeaseAccess::begin(lease, backend, config, before, now);
+        if (options_.timing) {
+            const Tick tick = tick_of(now);
+            advance_area(backend, tick, before);
+            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
+                return begin_refreshed(lease, snapshot, criteria, tokens);
+        }
+        if ((tokens | criteria.answer_tokens) != 0)
+            TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
+    }
+
+    /// And brings averages up to date.
+    [[gnu::noinline]] void begin_refreshed(Lease& lease, const Snapshot<S>& snapshot,
+                                           const Criteria& criteria, std::uint64_t tokens) noexcept {
+        auto& backend = *LeaseAccess::backend(lease);
+        refresh(snapshot, backend, tick_of(LeaseAccess::began(lease)));
+        TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
+    }
+
+    [[gnu::noinline]] void select_balanced(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
+        ::new (&lease) Lease{select_balanced(lane, criteria)};
+    }
+    [[gnu::noinline]] void select_chosen(Lease& lease, Lane& lane, const Criteria& criteria, Time now,
+                                         std::size_t chosen) noexcept {
+        // Looked up again rather than passed: a seventh argument would need the frame.
+        const Snapshot<S>& snapshot = *lane.current;
+        const Group<S>* const group =
+            asks_for_nobody(criteria) ? &snapshot.pool : subsets_.find(snapshot, criteria);
+        if (group == nullptr) return select_balanced(lease, lane, criteria);  // never: it was there
+        ::new (&lease) Lease{select_chosen(lane, *group, criteria, now, chosen)};
+    }
+
+    /// All that the short ways leave: excluded backends, several levels, a first use, a full group, or
+    /// something that is due.
+    Lease select_balanced(Lane& on, const Criteria& criteria) noexcept {
         try {
             Lane* lane = &on;
             Time now{};
@@ -186,13 +271,12 @@ class Selection {
         }
     }
 
-    /// The strategy chose `chosen` of the pool, which may not take it.
-    [[gnu::noinline]] Lease select_chosen(Lane& lane, const Criteria& criteria, Time now,
-                                          std::size_t chosen) noexcept {
+    /// The strategy chose `chosen` of a group of one level, which may not take it.
+    Lease select_chosen(Lane& lane, const Group<S>& group, const Criteria& criteria, Time now,
+                        std::size_t chosen) noexcept {
         try {
             const Picker<S> picker{lane.current->strategy, lane, criteria, now};
-            const Group<S>& pool = lane.current->pool;
-            return lease_or_refusal(lane, picker, picker.find_from(pool, chosen), pool, criteria, now);
+            return lease_or_refusal(lane, picker, picker.find_from(group, chosen), group, criteria, now);
         } catch (const std::bad_alloc&) {
             return LeaseAccess::refused(Errc::out_of_memory);
         }
@@ -230,49 +314,22 @@ class Selection {
         return lease;
     }
 
-    /// The strategy's pick, and told to it where it learns.
-    [[gnu::always_inline]] Lease lease_of_pick(const Snapshot<S>& snapshot, const Candidate& candidate,
-                                               std::uint64_t before, const Criteria& criteria, Time now) {
-        std::uint64_t tokens = criteria.tokens;
-        if constexpr (Learns<S>) {
-            if (is_learning(snapshot.strategy))
-                tokens = tell_picked(snapshot.strategy, learned_, candidate.id(), criteria);
-        }
-        return lease_of(snapshot, candidate, before, criteria, now, tokens);
+    /// The strategy's pick, whatever its backend's state.
+    Lease lease_of_pick(const Snapshot<S>& snapshot, const Candidate& candidate, std::uint64_t before,
+                        const Criteria& criteria, Time now) noexcept {
+        return lease_of(snapshot, candidate, before, criteria, now,
+                        tokens_of_pick(snapshot, candidate, criteria));
     }
 
-    /// `tokens`: what the prompt costs there.
-    [[gnu::always_inline]] Lease lease_of(const Snapshot<S>& snapshot, const Candidate& candidate,
-                                          std::uint64_t before, const Criteria& criteria, Time now,
-                                          std::uint64_t tokens) {
-        if (options_.timing) {
-            auto& backend = CandidateAccess::backend(candidate);
-            const Tick tick = tick_of(now);
-            advance_area(backend, tick, before);
-            if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
-                return lease_of_due(snapshot, candidate, before, criteria, now, tokens);
-        }
-        return made(candidate, before, criteria, now, tokens);
-    }
-
-    /// As `lease_of`, and brings averages up to date.
-    [[gnu::noinline]] Lease lease_of_due(const Snapshot<S>& snapshot, const Candidate& candidate,
-                                         std::uint64_t before, const Criteria& criteria, Time now,
-                                         std::uint64_t tokens) noexcept {
-        refresh(snapshot, CandidateAccess::backend(candidate), tick_of(now));
-        return made(candidate, before, criteria, now, tokens);
-    }
-
-    [[gnu::always_inline]] static Lease made(const Candidate& candidate, std::uint64_t before,
-                                             const Criteria& criteria, Time now,
-                                             std::uint64_t tokens) noexcept {
-        Lease lease = LeaseAccess::of(candidate, before, now);
+    Lease lease_of(const Snapshot<S>& snapshot, const Candidate& candidate, std::uint64_t before,
+                   const Criteria& criteria, Time now, std::uint64_t tokens) noexcept {
+        Lease lease = LeaseAccess::unset();
+        begin(lease, snapshot, CandidateAccess::backend(candidate), CandidateAccess::config(candidate),
+              before, criteria, now, tokens);
         if (CandidateAccess::is_half_open(candidate)) [[unlikely]] {
             LeaseAccess::half_open(lease) = true;
             LeaseAccess::trial(lease) = CandidateAccess::is_one_at_a_time(candidate);
         }
-        if ((tokens | criteria.answer_tokens) != 0)
-            TokenAccount::begin(CandidateAccess::backend(candidate), lease, tokens, criteria.answer_tokens);
         return lease;
     }
 
@@ -293,7 +350,8 @@ class Selection {
 
     /// Whether the group was found full, and no place came free since.
     [[gnu::always_inline]] bool is_full(const Group<S>& group) const noexcept {
-        return group.full_since.load(std::memory_order_acquire) == places_.count();
+        const std::uint64_t since = group.full_since.load(std::memory_order_acquire);
+        return since != 0 && since == places_.count();
     }
 
     /// A group that was found full, and where no place came free since, still is: but a limit within its slow
@@ -367,7 +425,7 @@ class Selection {
     [[gnu::noinline]] void make_room_for_subsets(const Snapshot<S>* full) noexcept {
         if (making_room_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
         try {
-            publication_.replace(full, subsets_.with_room(*full));
+            static_cast<void>(publication_.replace(full, subsets_.with_room(*full)));
         } catch (const std::bad_alloc&) {  // then the next one tries
         }
         making_room_.store(false, std::memory_order_release);

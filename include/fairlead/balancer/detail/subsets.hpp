@@ -81,9 +81,12 @@ class Subsets {
     Subsets(const OptionsInForce& options, StateOf<S>& learned) noexcept
         : options_{options}, learned_{learned} {}
 
-    /// The group of all that match, when it is prepared: else nullptr, and `first_use` tells more. Lock-free.
-    const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria) const noexcept {
-        const auto* node = snapshot.subsets.find(SubsetKey::of(criteria));
+    /// All that match, when they are prepared: else nullptr, and `first_use` tells more. Lock-free.
+    static const SubsetNode<S>* find_node(const Snapshot<S>& snapshot, const Criteria& criteria) noexcept {
+        return snapshot.subsets.find(SubsetKey::of(criteria));
+    }
+    static const Group<S>* find(const Snapshot<S>& snapshot, const Criteria& criteria) noexcept {
+        const auto* node = find_node(snapshot, criteria);
         return node == nullptr ? nullptr : node->group.get();
     }
 

@@ -103,7 +103,7 @@ inline std::uint32_t decoding(const Account& account) noexcept {
 }
 
 /// Failures that still count as in flight. The two are read apart, so `forgotten` may be the newer: then 0.
-inline std::uint32_t recent_failures(const Account& account) noexcept {
+[[gnu::always_inline]] inline std::uint32_t recent_failures(const Account& account) noexcept {
     const std::uint32_t forgotten = account.forgotten.load(std::memory_order_relaxed);
     const std::uint32_t recent = account.failed.load(std::memory_order_relaxed) - forgotten;
     return recent < (std::uint32_t{1} << 31) ? recent : 0;
