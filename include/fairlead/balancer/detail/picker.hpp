@@ -42,15 +42,16 @@ class Picker {
     /// Takes a place in the first level that has one. Throws std::bad_alloc on a thread's first use of a
     /// group.
     Found find(const Group<S>& group) const {
+        bool passed_over = false;
         for (const auto& level : group.levels) {
             // With overprovisioning, a level that is not whole leaves part of what comes to the next.
             if (level.share < 1.0 && &level != &group.levels.back() && lane_.rng.uniform() >= level.share) {
+                passed_over = true;
                 continue;
             }
             if (const Found found = find(level); found.candidate != nullptr) return found;
         }
-        if (!group.levels.empty() && group.levels.front().share < 1.0) return any_level(group);
-        return {};
+        return passed_over ? any_level(group) : Found{};
     }
 
     /// As `find`, in a group of one level, where the strategy chose `chosen` already.
@@ -58,8 +59,7 @@ class Picker {
         const Level<S>& level = group.levels.front();
         Pick pick{criteria_, lane_.rng, lane_.turn(level.turn), 0, now_};
         if (Found found; try_pick(level, chosen, found)) return found;
-        if (const Found found = second_choice(level, pick); found.candidate != nullptr) return found;
-        return level.share < 1.0 ? any_level(group) : Found{};
+        return second_choice(level, pick);
     }
 
     /// Whether a place is free at this moment, within the limit of its slow start. Sequentially consistent:
