@@ -36,8 +36,8 @@ void publish(benchmark::State& state, const std::string& strategy) {
     for (auto _ : state) subject->change();
 }
 
-/// A thread's first request after a change of one backend, or of all: it takes the new snapshot, and drops
-/// the old one, which nobody else has.
+/// A thread's first request after a change of one backend, or of all: it takes the new snapshot, and
+/// leaves the old one, which nobody else has, to the next change.
 void first_after_change(benchmark::State& state, bool of_all) {
     const auto subject = plain("round_robin", backends(size_of(state), true));
     std::uint32_t weight = 1;

@@ -123,8 +123,8 @@ def tables(run):
         first = [f"{run.median[row] / 1e3:,.1f} us with {size:,} backends" for size in COLD_SIZES
                  if (row := f"{kind}/{size}") in run.median]
         if first:
-            lines += [f"A thread's first `select` and `report` after {what}, which takes the new snapshot and drops the "
-                      "old one: " + ", ".join(first) + ".", ""]
+            lines += [f"A thread's first `select` and `report` after {what}, which takes the new snapshot and "
+                      "leaves the old one to the next change: " + ", ".join(first) + ".", ""]
     seen = [f"{run.median[row] / 1e3:.1f} us with {size:,} backends" for size in (10, 1000)
             if (row := f"seen_by_all/{size}") in run.median]
     if seen:

@@ -107,6 +107,7 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         bool drawn = false;
         std::optional<std::invoke_result_t<Change&, Roster&, Time>> result;
         std::exception_ptr failure;
+        typename Publication<Snapshot<S>>::Before before;  // freed under no lock: thousands take milliseconds
         {
             const std::lock_guard lock{roster_.mutex()};
             try {
@@ -115,7 +116,7 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
                 failure = std::current_exception();
             }
             drawn = roster_.changed();
-            if (drawn) publish(now);
+            if (drawn) before = publish(now);
             events = roster_.take_events();
             calls = roster_.take_calls();
         }
@@ -233,7 +234,7 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
     }
 
     /// Called with the roster's mutex.
-    void publish(Time now) {
+    typename Publication<Snapshot<S>>::Before publish(Time now) {
         auto members = roster_.members();
         if constexpr (requires { learned_.set_options(*options_); }) learned_.set_options(*options_);
         if constexpr (requires(const Candidate& member) {
@@ -250,8 +251,9 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         const auto& levels = snapshot->pool.levels;
         snapshot->is_plain = balances_nothing() && levels.size() == 1 && levels[0].candidates.size() == 1;
         tell_panic(previous.get(), *snapshot, now);
-        publication_.publish(std::move(snapshot));
+        auto before = publication_.publish(std::move(snapshot));
         roster_.drawn();
+        return before;
     }
 
     void tell_panic(const Snapshot<S>* before, const Snapshot<S>& after, Time now) {

@@ -8,9 +8,10 @@
 // sees a new version takes the same mutex and copies pointer and version together, so a lane's pair always
 // belongs together; everything in the snapshot was written before the writer's unlock and is read after the
 // reader's lock. A lane is used by one thread at a time: its index is the thread's number, and a number
-// passes from one thread to the next through the mutex of `ThreadNumbers`. A snapshot dies with the last lane
-// that holds it: an idle thread holds the last one it saw until its next call, its number's next use, or the
-// balancer's end.
+// passes from one thread to the next through the mutex of `ThreadNumbers`. A snapshot that no lane holds any
+// more dies with the next change, not with the request that was the last to leave it: to free one of
+// thousands of backends takes longer than a thousand requests. An idle thread holds the last one it saw until
+// its next call, its number's next use, or the balancer's end.
 #pragma once
 
 #include <array>
@@ -32,7 +33,16 @@ namespace fairlead::detail {
 
 template <class Snapshot>
 class Publication {
+    /// Mostly there is one: the last before the newest. More where threads that were idle come back.
+    using Left = std::array<std::shared_ptr<const Snapshot>, 4>;
+
   public:
+    /// What a new snapshot takes the place of.
+    struct Before {
+        std::shared_ptr<const Snapshot> last;
+        Left left;
+    };
+
     /// What one thread keeps of one balancer.
     struct alignas(64) Lane {
         std::uint64_t version = 0;
@@ -103,23 +113,20 @@ class Publication {
         return lane;
     }
 
-    /// Called with the writers' mutex; takes `mutex_` for two stores.
-    void publish(std::shared_ptr<const Snapshot> snapshot) noexcept {
-        {
-            const std::lock_guard lock{mutex_};
-            snapshot_.swap(snapshot);
-            version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-        }
-        // What was current dies here, outside the lock, when no lane holds it.
+    /// Called with the writers' mutex; takes `mutex_` for some stores. Returns those before, of which some
+    /// have no other holder: to be freed under no lock.
+    [[nodiscard]] Before publish(std::shared_ptr<const Snapshot> snapshot) noexcept {
+        const std::lock_guard lock{mutex_};
+        return advance(std::move(snapshot));
     }
 
-    /// Needs no mutex of the caller's; takes `mutex_` for two stores. Publishes `snapshot` in the place of
-    /// `expected`, unless that is not the newest any more.
-    void replace(const Snapshot* expected, std::shared_ptr<const Snapshot> snapshot) noexcept {
+    /// As `publish`, needs no mutex of the caller's. Publishes `snapshot` in the place of `expected`, unless
+    /// that is not the newest any more.
+    [[nodiscard]] Before replace(const Snapshot* expected,
+                                 std::shared_ptr<const Snapshot> snapshot) noexcept {
         const std::lock_guard lock{mutex_};
-        if (snapshot_.get() != expected) return;
-        snapshot_.swap(snapshot);
-        version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        if (snapshot_.get() != expected) return {};
+        return advance(std::move(snapshot));
     }
 
     /// The newest snapshot, for writers and for those who keep no lane. Takes `mutex_`.
@@ -171,6 +178,12 @@ class Publication {
             const std::lock_guard lock{mutex_};
             old = std::exchange(lane.holder, snapshot_);
             lane.version = version_.load(std::memory_order_relaxed);
+            // Given back under the lock, so that of several that leave at once the last one knows it is.
+            if (old.use_count() == 1) {
+                leave(old);
+            } else {
+                old.reset();
+            }
         }
         lane.current = lane.holder.get();
         lane.shortcut = lane.current->shortcut();
@@ -179,7 +192,20 @@ class Publication {
         } catch (const std::bad_alloc&) {
             lane.shortcut = {};
         }
-        // `old` may die here, on this thread but outside the lock.
+        // `old` may die here, outside the lock, where many were left since the last change.
+    }
+
+    /// Called with `mutex_`.
+    Before advance(std::shared_ptr<const Snapshot> snapshot) noexcept {
+        version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        return {std::exchange(snapshot_, std::move(snapshot)), std::exchange(left_, Left{})};
+    }
+
+    /// Called with `mutex_`, by the last that holds it.
+    void leave(std::shared_ptr<const Snapshot>& old) noexcept {
+        for (auto& place : left_) {
+            if (place == nullptr) return place.swap(old);
+        }
     }
 
     const std::uint64_t seed_;
@@ -188,6 +214,7 @@ class Publication {
     std::array<std::atomic<Lane*>, chunks> lanes_{};
     mutable std::mutex mutex_;
     std::shared_ptr<const Snapshot> snapshot_;
+    Left left_;  // for the next change to free
 };
 
 }  // namespace fairlead::detail
