@@ -101,6 +101,15 @@ TEST_CASE("URLs are http or https with a host, and optionally a port and a path"
     }
 }
 
+TEST_CASE("a backend of which no time is said has 30 s to answer and 5 s to be connected to") {
+    const BackendConfig config = good();
+    CHECK(config.timeout == 30s);
+    CHECK(config.connect_timeout == 5s);
+    CHECK_FALSE(config.first_byte_timeout);  // as `timeout`: see transport/http_bad_peers.cpp
+    CHECK_FALSE(config.idle_timeout);
+    CHECK_FALSE(config.total_timeout);
+}
+
 TEST_CASE("validate names the first thing that is wrong with a backend") {
     CHECK_FALSE(validate(good()));
     const auto with = [](auto change) {
