@@ -194,6 +194,39 @@ TEST_CASE("a cache that turns out larger, or smaller, keeps what fits") {
     CHECK(held(cache, 0, talk_of(2, 4000)) == 0);
 }
 
+TEST_CASE("a cache that grows loses its oldest first, as before") {
+    BlockCache cache{64 * mebibyte};
+    cache.hold(0, 100, 100);
+    cache.note(0, talk_of(1, 60));
+    cache.note(0, talk_of(2, 60));  // 20 of them in the place of what came first
+    CHECK(held(cache, 0, talk_of(1, 60)) == 40);
+    cache.hold(0, 200, 1);
+    cache.note(0, talk_of(3, 100));  // into what is new
+    CHECK(held(cache, 0, talk_of(1, 60)) == 40);
+    cache.note(0, talk_of(4, 20));
+    CHECK(held(cache, 0, talk_of(1, 60)) == 20);
+    CHECK(held(cache, 0, talk_of(2, 60)) == 60);
+    CHECK(held(cache, 0, talk_of(3, 100)) == 100);
+    CHECK(held(cache, 0, talk_of(4, 20)) == 20);
+}
+
+TEST_CASE("what is forgotten is gone to the last block, and what others hold of it stays") {
+    for (std::size_t blocks = 1; blocks <= 9; ++blocks) {
+        BlockCache cache{mebibyte};
+        cache.hold(0, 100, 100);
+        cache.hold(1, 100, 100);
+        const auto chain = talk_of(1, blocks);
+        // One by one, so that whatever place it has in the ring each is the first of what is held.
+        for (const std::uint64_t block : chain) cache.note(0, std::span{&block, 1});
+        for (const std::uint64_t block : chain) cache.note(1, std::span{&block, 1});
+        cache.forget(0);
+        for (const std::uint64_t block : chain) {
+            CHECK(held(cache, 0, std::span{&block, 1}) == 0);
+            CHECK(held(cache, 1, std::span{&block, 1}) == 1);
+        }
+    }
+}
+
 TEST_CASE("a fleet that grows takes along what is known") {
     BlockCache cache{64 * mebibyte};
     for (BackendId id = 0; id < 100; ++id) {
