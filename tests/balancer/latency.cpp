@@ -221,6 +221,41 @@ TEST_CASE("before the first answer the pool's mean is taken to be 1 s") {
     CHECK(t.chosen("b1", 40) == 40);
 }
 
+TEST_CASE("a first byte that only the outcome tells is counted as one that was told when it came, and once") {
+    PairInTime<RoundRobin> t;
+    const auto answered = [&](const Outcome& outcome, bool told) {
+        Lease lease = t.on("b0");
+        t.clock.advance(40ms);
+        if (told) t.balancer.first_byte(lease);
+        t.clock.advance(2s);
+        t.balancer.report(std::move(lease), outcome);
+        return figures(t.balancer, "b0");
+    };
+    LatencyCounts expected{};
+    BackendFigures b0 = answered(Outcome::success, false);
+    CHECK(b0.first_byte_times == expected);
+    CHECK(b0.first_byte_sum == 0s);
+
+    Outcome outcome;
+    outcome.first_byte = 300ms;
+    b0 = answered(outcome, false);
+    ++expected[5];  // more than 250 ms, 500 at most
+    CHECK(b0.first_byte_times == expected);
+    CHECK(b0.first_byte_sum == 300ms);
+
+    b0 = answered(outcome, true);
+    ++expected[2];  // as the clock had it: 40 ms
+    CHECK(b0.first_byte_times == expected);
+    CHECK(b0.first_byte_sum == 340ms);
+
+    outcome.kind = Outcome::server_error;
+    b0 = answered(outcome, false);
+    ++expected[5];
+    CHECK(b0.first_byte_times == expected);
+    CHECK(b0.first_byte_sum == 640ms);
+    CHECK(figures(t.balancer, "b1").first_byte_times == LatencyCounts{});
+}
+
 TEST_CASE("latency_to says which backend is the faster: whose answers begin sooner, or whose end sooner") {
     for (const auto latency_to : {LatencyTo::first_byte, LatencyTo::last_byte}) {
         Options options;
