@@ -93,6 +93,31 @@ TEST_CASE("with overprovisioning a priority that is not whole leaves its share t
     CHECK(first / 20'000.0 == Approx(0.7).margin(0.03));
 }
 
+TEST_CASE("a priority that chance passed over serves when no lower one has a place") {
+    // b0 is down, so that half of what comes passes over b1. Were that the last word, 50 requests in a row
+    // would be served with probability 1e-15, and with 6e-7 if a refusal were thought over once.
+    Options options;
+    options.overprovisioning = 1.0;
+    options.seed = 1;
+    auto backends = fleet(3);
+    backends[2].priority = 1;
+    backends[2].max_connections = 1;
+    Balancer<> balancer{backends, options};
+    balancer.probed("b0", false);
+    const std::string_view first[] = {"b1"};
+    const std::string_view lower[] = {"b2"};
+    for (int i = 0; i < 50; ++i) CHECK(one(balancer, Outcome::success, {.exclude = lower}) == "b1");
+    const Lease held = balancer.select({.exclude = first});
+    REQUIRE(held->name == "b2");
+    std::vector<Lease> leases;
+    for (int i = 0; i < 50; ++i) {
+        leases.push_back(balancer.select());
+        REQUIRE(leases.back());
+        CHECK(leases.back()->name == "b1");
+    }
+    CHECK(balancer.select().error() == Errc::all_full);
+}
+
 TEST_CASE("when none is healthy the unhealthy of the lowest priority serve, and it is told once") {
     auto backends = fleet(4);
     backends[3].priority = 1;
