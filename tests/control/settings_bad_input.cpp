@@ -1,4 +1,7 @@
 // Everything that an operator can get wrong, with the exact words that the answer has.
+#include <nlohmann/json.hpp>
+
+#include "../../src/control/field_reader.hpp"
 #include "../../src/control/problems.hpp"
 #include "settings_support.hpp"
 #include "support/catch.hpp"
@@ -207,6 +210,7 @@ TEST_CASE("a bad value of another setting says what it must be") {
         Row{"FAIRLEAD_OVERPROVISIONING", "0.5", "must be 0 or >= 1, got 0.5"},
         Row{"FAIRLEAD_HEALTH_CHECK_STATUS", "600", "must be 0 or 100..599, got 600"},
         Row{"FAIRLEAD_LATENCY_TO", "middle", "must be one of first_byte, last_byte, got \"middle\""},
+        Row{"FAIRLEAD_HASH_KEY", "session", "must be one of any, header, user, prefix, got \"session\""},
         Row{"FAIRLEAD_RETRY_ON", "timeout,sunday",
             "must be a list of connect_error, timeout, server_error, rate_limited, or none; got \"sunday\""},
         Row{"FAIRLEAD_SEED", "-1", "must be a whole number 0..18446744073709551615, got \"-1\""},
@@ -231,6 +235,19 @@ TEST_CASE("a bad value of another setting says what it must be") {
     } else {
         CHECK(error == row.name + ": " + row.english + " (environment)");
     }
+}
+
+TEST_CASE("a hash_key that is none of its words is refused with all of them, and leaves the one before") {
+    const File file{R"({"vllm_server_url": "http://a", "hash_key": 3})"};
+    CHECK(error_of(from_json_file(file.path())) ==
+          "hash_key: must be one of any, header, user, prefix, got a number (" + file.path() + ")");
+    detail::Problems problems{Language::chinese};
+    const nlohmann::json value = "Prefix";  // its words are in small letters
+    HashKey field = HashKey::user;
+    detail::FieldReader{problems}.read({.value = value, .where = "hash_key"}, field);
+    CHECK(field == HashKey::user);
+    REQUIRE(problems.list().size() == 1);
+    CHECK(problems.list()[0].text() == "hash_key: 必须为 any, header, user, prefix 之一，实际为 \"Prefix\"");
 }
 
 TEST_CASE("an unknown setting of ours is an error that names the nearest known one") {
