@@ -319,6 +319,19 @@ TEST_CASE("a probe that is asked for is answered when it has ended") {
     CHECK(admin.call("POST", "/backends/nobody/health_check").status == 404);
 }
 
+TEST_CASE("a backend that was removed while its probe was under way is unknown, however the probe went") {
+    Admin admin;
+    const std::string path = "/backends/a/health_check";
+    const auto answer =
+        admin.begin("POST", std::string{fairlead::AdminApi::prefix} + path, {{"X-API-Key", "right"}}, "", "");
+    REQUIRE(admin.health.asked.size() == 1);
+    REQUIRE(admin.call("DELETE", "/backends/a").status == 200);
+    admin.health.asked.front().second({}, {.ok = true});
+    Admin::check("POST", path, *answer);
+    CHECK(answer->status == 404);
+    CHECK(answer->detail() == "there is no backend \"a\"");
+}
+
 // --- what the service before got wrong
 // -----------------------------------------------------------------------
 
