@@ -118,6 +118,27 @@ TEST_CASE("a priority that chance passed over serves when no lower one has a pla
     CHECK(balancer.select().error() == Errc::all_full);
 }
 
+TEST_CASE("a priority in the middle that chance passed over serves when those around it have no place") {
+    Options options;
+    options.overprovisioning = 1.0;
+    options.seed = 1;
+    auto backends = fleet(4);
+    backends[0].max_connections = backends[3].max_connections = 1;
+    backends[1].priority = backends[2].priority = 1;  // b1 is down: half passes over b2
+    backends[3].priority = 2;
+    Balancer<> balancer{backends, options};
+    balancer.probed("b1", false);
+    const std::string_view outer[] = {"b0", "b3"};
+    for (int i = 0; i < 50; ++i) CHECK(one(balancer, Outcome::success, {.exclude = outer}) == "b2");
+    const std::string_view but_first[] = {"b2", "b3"};
+    const std::string_view but_last[] = {"b0", "b2"};
+    const Lease first = balancer.select({.exclude = but_first});
+    const Lease last = balancer.select({.exclude = but_last});
+    REQUIRE(first->name == "b0");
+    REQUIRE(last->name == "b3");
+    for (int i = 0; i < 50; ++i) CHECK(one(balancer) == "b2");
+}
+
 TEST_CASE("when none is healthy the unhealthy of the lowest priority serve, and it is told once") {
     auto backends = fleet(4);
     backends[3].priority = 1;
