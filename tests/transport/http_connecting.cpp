@@ -160,12 +160,6 @@ BackendConfig backend_named(const std::string& name, std::uint16_t port) {
     return backend_at("http://" + name + ":" + std::to_string(port));
 }
 
-/// Where nothing listens.
-std::uint16_t free_port() {
-    asio::io_context io;
-    return asio::ip::tcp::acceptor{io, {asio::ip::address_v4::loopback(), 0}}.local_endpoint().port();
-}
-
 }  // namespace
 
 TEST_CASE("where no socket is to be had, that is the error, and not that somebody cancelled") {
@@ -194,7 +188,8 @@ TEST_CASE("an address of a family that the system has no sockets of is passed ov
     HttpTransport http{io};
     CHECK(send(io, http, backend_named("both.test", peer.port()), get()).response.body == "ok");
     // A dead backend is one, and what has no address that can be had says why.
-    CHECK(send(io, http, backend_named("both.test", free_port()), get()).error == E::connection_refused);
+    Names::of_program().set("dead.test", {"::1", "127.0.0.3"});  // where nothing listens
+    CHECK(send(io, http, backend_named("dead.test", peer.port()), get()).error == E::connection_refused);
     const auto six = send(io, http, backend_named("six.test", peer.port()), get());
     CHECK(six.error == asio::error::address_family_not_supported);
     CHECK(HttpTransport::outcome(six.error, {}).kind == Outcome::connect_error);
@@ -218,14 +213,13 @@ TEST_CASE("an address that does not answer leaves time for the next") {
 }
 
 TEST_CASE("of several addresses the first that says why it cannot be had is heard") {
+    Names::of_program().set("dead.test", {"127.0.0.2", "127.0.0.3"});
     Names::of_program().set("two.test", {"127.0.0.2", "127.0.0.1"});
     asio::io_context io;
     HttpTransport http{io};
-    auto backend = backend_named("two.test", free_port());
-    CHECK(send(io, http, backend, get()).error == E::connection_refused);
-    const std::uint16_t port = free_port();
-    const SilentListener silent{io, {asio::ip::make_address("127.0.0.1"), port}};
-    backend = backend_named("two.test", port);
+    const SilentListener silent{io, {asio::ip::make_address("127.0.0.1"), 0}};
+    CHECK(send(io, http, backend_named("dead.test", silent.port()), get()).error == E::connection_refused);
+    auto backend = backend_named("two.test", silent.port());
     backend.connect_timeout = 20ms;  // however short: nothing else ends it
     CHECK(send(io, http, backend, get()).error == E::connect_timeout);
 }
@@ -319,18 +313,17 @@ TEST_CASE("a name whose server is silent holds up no other that is known") {
 
 TEST_CASE("where no connection comes of what is known of a name, it is looked up again") {
     auto& names = Names::of_program();
-    names.set("moving.test", {"127.0.0.1"});
+    names.set("moving.test", {"127.0.0.3"});
     asio::io_context io;
     HttpTransport http{io};
-    const auto port = free_port();
-    const auto backend = backend_named("moving.test", port);
+    const RawPeer peer{always(answer("ok"))};
+    const auto backend = backend_named("moving.test", peer.port());
     CHECK(send(io, http, backend, get()).error == E::connection_refused);
-    const SilentListener nobody{io, {asio::ip::make_address("127.0.0.2"), port}};
+    const SilentListener nobody{io, {asio::ip::make_address("127.0.0.2"), peer.port()}};
     names.set("moving.test", {"127.0.0.2"});
     auto hasty = backend;
     hasty.connect_timeout = 20ms;  // however short: nothing else ends it
     CHECK(send(io, http, hasty, get()).error == E::connect_timeout);
-    const RawPeer peer{always(answer("ok")), port};
     names.set("moving.test", {"127.0.0.1"});
     CHECK(send(io, http, backend, get()).response.body == "ok");
 }
