@@ -37,7 +37,7 @@ SHOWN = [
     ("response_time/1000,", "the same, response time, 1,000 backends"),
     ("single_backend,", "one backend alone"),
     ("round_robin/100 by model", "a choice by model and tag: more than without, floors"),
-    ("round_robin, own", "a second thread, of what it brings to the floor, at the worst number of backends"),
+    ("round_robin, own", "a second thread of round robin, of what it brings to the floor, at the worst number of backends"),
     ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up,",
      "prefix look-up: 256 blocks in 64 caches of 31,250, us"),
     ("prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: look-up and note, held",
@@ -46,7 +46,7 @@ SHOWN = [
      "the same, and noted, all of them new, us"),
     ("PromptHasher", "a prompt hashed, GB/s"),
     ("a new snapshot of round_robin/10000,", "a change of the fleet, 10,000 backends, ms"),
-    ("memory of a backend", "memory of a backend, its name and URL included, bytes"),
+    ("memory of a backend", "memory of a backend beside its strings, bytes"),
 ]
 
 
@@ -110,8 +110,10 @@ if peers.exists():
 
 if not rows:
     sys.exit(f"neither hot-path.json nor gateway.json in {given.results}")
-section = (f"Measured on {' and '.join(sorted(set(dates)))} on {hot_words if hot.exists() else peers_words}, by `{'` and `'.join(commands)}`; all of it, what "
-           "the floor is, and why a mark is missed: [docs/performance.md](docs/performance.md).\n\n"
+words = [f"{words}, by `{command}`" for words, command in zip([hot_words] * hot.exists() + [peers_words] * peers.exists(),
+                                                             commands)]
+section = (f"Measured on {' and '.join(sorted(set(dates)))} on {'; and on '.join(words)}. All of it, what the floor is, and "
+           "why a mark is missed: [docs/performance.md](docs/performance.md).\n\n"
            "| figure | is | mark | met |\n|---|---:|---:|---|\n" +
            "".join("| " + " | ".join(row) + " |\n" for row in rows) + "\n" + "\n\n".join(pictures) + "\n")
 

@@ -67,6 +67,10 @@ void strategy_rows(std::vector<Row>& rows) {
                 [=] { return requests(plain(strategy, backends(100, false))); });
         }
         add(rows, "any_" + strategy, 100, [=] { return requests(any(strategy, backends(100, equal))); });
+        add(rows, strategy + "_model_answer", 100, [=]() -> Run {
+            const auto subject = std::shared_ptr{plain(strategy, backends(100, equal))};
+            return [subject](std::size_t n) { subject->model_answers(n); };
+        });
         add(rows, strategy + "_untimed", 100, [=] {
             Options options = seeded();
             options.timing = false;

@@ -162,6 +162,10 @@ void add_strategy(const std::string& strategy) {
         add(
             strategy + "_own", size, [=] { return by_model(strategy, size); }, 2);
     }
+    add(strategy + "_model_answer", 100, [=]() -> Run {
+        const auto subject = std::shared_ptr{plain(strategy, backends(100, equal))};
+        return [subject](int, std::size_t n) { subject->model_answers(n); };
+    });
     add(strategy + "_by_model_and_tag", 100, [=] { return by_model(strategy, 100); });
     add("any_" + strategy, 100, [=] { return requests_of(any(strategy, backends(100, equal))); });
     add(strategy + "_untimed", 100, [=] {

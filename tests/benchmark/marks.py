@@ -10,7 +10,9 @@ def is_met(value, mark, decimals=2, less=True):
 
 
 def verdict(value, mark, decimals=2, less=True):
-    return "yes" if is_met(value, mark, decimals, less) else "**no**"
+    if is_met(value, mark, decimals, less):
+        return "yes"
+    return f"**no**, by {abs(round(value, decimals) / mark - 1):.0%}"
 
 
 def beside_peer(value, mark):

@@ -74,7 +74,7 @@ def marks(run):
     for strategy in STRATEGIES:
         for size, mark in ((1000, 10), (10_000, 60)):
             row(f"a new snapshot of {strategy}/{size}, ms", run.milliseconds(f"publish_{strategy}/{size}"), mark)
-    row("memory of a backend, its name and URL included, bytes", run.bytes.get("memory_round_robin/1000"), 1024, 0)
+    row("memory of a backend beside its strings, bytes", run.bytes.get("memory_round_robin/1000"), 1024, 0)
     return rows
 
 
@@ -101,11 +101,12 @@ def tables(run):
                     [(name + ", weights", cells(run.floors(f"{name}_weighted/{size}") for size in SIZES))
                      for name in WITH_WEIGHTS])
     clocks = [clock for clock in CLOCKS if f"round_robin_with_{clock}/100" in run.median]
-    lines += ["The same at 100 backends, otherwise asked and by other clocks; with the clocks behind `AnyStrategy`:", ""]
-    lines += matrix("strategy", ["by model and tag", "`AnyStrategy`", "`timing` off"] +
+    lines += ["The same at 100 backends, otherwise asked and by other clocks; with the clocks behind `AnyStrategy`. As a model "
+              "answers: 64 requests in flight, tokens told, a first byte, and 19 ms, which the quantiles count:", ""]
+    lines += matrix("strategy", ["as a model answers", "by model and tag", "`AnyStrategy`", "`timing` off"] +
                     [clock.replace("_", " ") for clock in clocks],
                     [(name, cells(run.floors(row) for row in
-                                  [f"{name}_by_model_and_tag/100", f"any_{name}/100", f"{name}_untimed/100"] +
+                                  [f"{name}_model_answer/100", f"{name}_by_model_and_tag/100", f"any_{name}/100", f"{name}_untimed/100"] +
                                   [f"{name}_with_{clock}/100" for clock in clocks])) for name in STRATEGIES])
     for kind, what in (("own", "each on backends of its own"), ("shared", "on the same backends")):
         lines += [f"Two threads {what}: what the second brings, of what it brings to the floor:", ""]
@@ -113,7 +114,7 @@ def tables(run):
                         [(name, cells(run.gain(f"{name}_{kind}", size) for size in THREAD_SIZES))
                          for name in STRATEGIES])
     lines += ["Change: a balancer from nothing and down again, and one new snapshot, in ms; what each further backend "
-              "takes, its share of the strategy's table included:", ""]
+              "takes beside its strings, its share of the strategy's table included:", ""]
     lines += matrix("strategy", [f"built, {size:,}" for size in COLD_SIZES] +
                     [f"changed, {size:,}" for size in COLD_SIZES] + ["bytes"],
                     [(name, cells([run.milliseconds(f"{kind}_{name}/{size}") for kind in ("build", "publish")

@@ -7,6 +7,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <array>
+#include <cstddef>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -64,6 +66,17 @@ class SubjectOf final : public Subject {
             balancer_.report(std::move(lease), Outcome::success);
         }
     }
+    void model_answers(std::size_t n) noexcept override {
+        FreeClock::step = 100'000;  // three readings a request
+        const Criteria criteria{.key = "conversation", .tokens = 1000, .answer_tokens = 200};
+        for (std::size_t i = 0; i < n; ++i, ++begun_) {
+            Lease& lease = under_way_[begun_ % under_way_.size()];
+            balancer_.report(std::move(lease), Outcome::success);
+            lease = balancer_.select(criteria);
+            balancer_.first_byte(under_way_[(begun_ + under_way_.size() / 2) % under_way_.size()]);
+        }
+        FreeClock::step = 100;
+    }
     void selects(std::size_t n) noexcept override {
         for (std::size_t i = 0; i < n; ++i) {
             Lease lease = balancer_.select();
@@ -95,6 +108,8 @@ class SubjectOf final : public Subject {
     }
 
     Measured balancer_;
+    std::array<Lease, 64> under_way_;  // go before it
+    std::size_t begun_ = 0;
 };
 
 using Plain = std::tuple<RoundRobin, WeightedRoundRobin, Random, WeightedRandom, ConsistentHash,
