@@ -15,7 +15,7 @@ struct PromptKey {
 };
 
 /// Whether a request to this path has a prompt that an engine would cache: chat and text completions,
-/// responses.
+/// messages, responses.
 bool has_prompt(std::string_view path);
 
 /// Reads the prompt of a body that `find_model` found to be good: the messages' roles and texts in order,
