@@ -364,6 +364,18 @@ TEST_CASE("no more is believed to lie in a cache than the engine tells, or the c
     CHECK(cached_of(30, 10) == 480);
 }
 
+TEST_CASE("a restart leaves a configured cache its size, whatever is told after it") {
+    const ManualClock clock;
+    auto backends = test::fleet(1, 1000);
+    backends[0].cache_blocks = 30;
+    Affine fleet{backends, seeded(), NoTransport{}, {}, clock};
+    REQUIRE_FALSE(fleet.restarted("b0"));
+    REQUIRE_FALSE(fleet.report_load("b0", {.cache_blocks = 10, .at = clock.now()}));
+    const auto blocks = prompt(1, 100);
+    ask(fleet, blocks);
+    CHECK(fleet.explain({.tokens = 1600, .prefix = blocks}).front().cached == 480);
+}
+
 TEST_CASE(
     "a cache is as large as was configured, else as was told, before its backend joined or after, until it "
     "left") {

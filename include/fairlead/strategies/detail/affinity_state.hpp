@@ -76,7 +76,7 @@ class AffinityState {
     }
 
     void left(BackendId id) noexcept {
-        if (id < known_.size()) known_[id] = {};
+        if (id < known_.size()) known_[id].told = 0;  // the config's word stands, until another `joined`
         if (owned_) owned_->forget(id);
     }
 
