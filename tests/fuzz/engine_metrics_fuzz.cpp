@@ -26,6 +26,7 @@ void check_report(const fairlead::LoadReport& report) {
         !within(report.cache_use, 1.0)) {
         std::abort();
     }
+    if (report.process_start && !(*report.process_start > 0.0 && *report.process_start <= 1e11)) std::abort();
     if (report.cache_blocks == 0U || report.block_tokens == 0U) std::abort();
 }
 
@@ -67,7 +68,8 @@ TEST_CASE("the reader of engines' metrics bears its seeds and what mutation make
         "vllm:num_requests_running{engine=\"0\",model_name=\"a\\\"b\\\\\"} 3.0\nvllm:num_requests_waiting 1 "
         "12\n"
         "vllm:kv_cache_usage_perc{a=\"b\",} 0.25\n"
-        "vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"27895\"} 1.0\n",
+        "vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"27895\"} 1.0\n"
+        "process_start_time_seconds 1.76450000025e+09\n",
         "sglang:num_running_reqs{tp_rank=\"0\"} 1e2\nsglang_num_queue_reqs 0\nsglang:token_usage NaN\n",
         "tgi_queue_size +Inf\ntgi_batch_current_size 4\n",
         "TEXT named_metrics.kv_cache_usage_perc=0.4, named_metrics.num_requests_waiting=3",

@@ -165,6 +165,26 @@ TEST_CASE("the size of the cache is read from the labels of cache_config_info") 
     CHECK(size("vllm:cache_config_info 1\n") == Size{0, 0});
 }
 
+TEST_CASE("when an engine's process began is read whatever the engine, the latest of several") {
+    for (const char* load :
+         {"vllm:num_requests_running 1\n", "sglang:num_queue_reqs 1\n", "trtllm_num_requests_running 1\n",
+          "tgi_queue_size 1\n", "llamacpp:requests_processing 1\n"}) {
+        const auto start = [&](const std::string& lines) { return report_of(load + lines).process_start; };
+        CHECK_FALSE(start(""));
+        CHECK(start("process_start_time_seconds 1.76450000025e+09\n") == 1'764'500'000.25);
+        CHECK(start("process_start_time_seconds{pid=\"1\"} 20\nprocess_start_time_seconds{pid=\"2\"} 30\n"
+                    "process_start_time_seconds{pid=\"3\"} 10\nprocess_start_time_seconds NaN\n") == 30.0);
+        for (const char* value : {"NaN", "+Inf", "-Inf", "0", "-1764500000", "1e300", "1764500000000"}) {
+            INFO(value);
+            CHECK_FALSE(start("process_start_time_seconds " + std::string{value} + "\n"));
+        }
+    }
+    // It is no load.
+    const auto alone = read_engine_metrics("process_start_time_seconds 1764500000\n");
+    CHECK(alone.problem == "the metrics have no gauge of a known engine");
+    CHECK(alone.report == LoadReport{});
+}
+
 TEST_CASE("a figure that cannot be true is unknown") {
     for (const char* value : {"NaN", "+Inf", "-Inf", "-1", "1e300", "1e999", "2000000000"}) {
         INFO(value);

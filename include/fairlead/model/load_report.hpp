@@ -23,11 +23,15 @@ struct LoadReport {
     std::optional<std::uint64_t> cache_blocks{};  ///< blocks that its cache holds
     std::optional<std::uint32_t> block_tokens{};  ///< tokens to a block
 
+    /// When its process began, in seconds since 1970 by its own clock; of several, the latest. No load: it is
+    /// there to tell a restart by (`Balancer::report_load`).
+    std::optional<double> process_start{};
+
     Time at{};  ///< when it was so, by the balancer's clock
 
     bool operator==(const LoadReport&) const = default;
 
-    /// Whether it says anything at all.
+    /// Whether it says anything of the load.
     bool says_something() const noexcept {
         return running || waiting || waiting_tokens || cache_use || cache_blocks || block_tokens;
     }

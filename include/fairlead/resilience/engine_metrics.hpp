@@ -34,8 +34,9 @@ inline constexpr std::size_t max_metrics_bytes = std::size_t{4} * 1024 * 1024;
 /// of which tells the same requests when all schedulers show metrics, and the parts by `priority`, whose
 /// whole stands beside them. Where an engine has two names for one thing the first in the table counts, and
 /// where names of two engines are found the first engine. What is absent, negative, not finite, or too large
-/// to be true is unknown. A text that is broken anywhere says nothing at all. Any thread; O(size); allocates
-/// for a problem, and for ranks.
+/// to be true is unknown. A text that is broken anywhere says nothing at all. Whatever the engine, the start
+/// of its process is Prometheus' own `process_start_time_seconds`, the latest where there are several; alone
+/// it is no report. Any thread; O(size); allocates for a problem, and for ranks.
 EngineReading read_engine_metrics(std::string_view text);
 
 // What a user of the library needs ends here.
@@ -77,6 +78,9 @@ inline constexpr std::array<EngineGauge, 20> engine_gauges{{
 /// Its labels say how large vLLM's cache is; its value is always 1.
 inline constexpr std::string_view cache_info_name = "vllm:cache_config_info";
 
+/// Prometheus' own libraries show it, so it has this name in every engine.
+inline constexpr std::string_view process_start_name = "process_start_time_seconds";
+
 /// A billion requests or tokens are no engine's load but a mistake somewhere.
 inline std::optional<double> plausible_count(double value) noexcept {
     if (!(value >= 0.0 && value <= 1e9)) return std::nullopt;  // NaN is neither
@@ -88,6 +92,12 @@ inline std::optional<double> plausible_count(double value) noexcept {
 inline std::optional<double> plausible_share(double value) noexcept {
     if (!(value >= 0.0 && value <= 1.001)) return std::nullopt;
     return std::min(value, 1.0);
+}
+
+/// Seconds since 1970. 0 says who does not know; what lies after the year 5000 is in milliseconds.
+inline std::optional<double> plausible_start(double value) noexcept {
+    if (!(value > 0.0 && value <= 1e11)) return std::nullopt;
+    return value;
 }
 
 /// All of `text` as a whole number from 1 to `most`. Engines write `None` before they know.
@@ -218,9 +228,12 @@ inline EngineReading read_engine_metrics(std::string_view text) {
     }
     std::array<detail::GaugeSum, detail::engine_gauges.size()> sums{};
     detail::CacheInfo cache;
+    std::optional<double> process_start;
     detail::MetricsText metrics{text};
     while (const auto sample = metrics.next()) {
         if (sample->name == detail::cache_info_name) cache.add(sample->labels);
+        if (sample->name == detail::process_start_name)  // unknown is less than any
+            process_start = std::max(process_start, detail::plausible_start(sample->value));
         for (std::size_t i = 0; i < sums.size(); ++i) {
             const auto& gauge = detail::engine_gauges[i];
             if (sample->name != gauge.name) continue;
@@ -244,6 +257,8 @@ inline EngineReading read_engine_metrics(std::string_view text) {
     if (!reading.report.says_something()) {
         reading.problem = reading.engine.empty() ? "the metrics have no gauge of a known engine"
                                                  : "the metrics have no figure that can be true";
+    } else {
+        reading.report.process_start = process_start;
     }
     return reading;
 }
