@@ -62,7 +62,7 @@ class MockLlm {
     /// Stops listening and breaks every connection, as a killed process would.
     void stop();
 
-    /// Listens again, on the same port, with an empty engine.
+    /// Listens again, on the same port, with an empty engine that began now.
     void restart();
 
     Counters counters() const;

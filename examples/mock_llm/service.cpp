@@ -2,6 +2,7 @@
 #include "mock_llm/service.hpp"
 
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 #include <fairlead/transport/orca.hpp>
@@ -130,14 +131,14 @@ class Hanging final : public http_server::Responder {
     std::shared_ptr<MockLlm::Service> service_;
 };
 
-/// One metric of one series.
+/// One metric of one series, with or without labels.
 std::string metric(std::string_view name, std::string_view type, std::string_view labels, double value) {
     char number[32];  // because the longest shortest form of a double has 24 characters
     const auto end = std::to_chars(number, number + sizeof number, value);
     std::string text{"# TYPE "};
     text.append(name).append(" ").append(type).append("\n").append(name);
-    text.append("{").append(labels).append("} ");
-    return text.append(number, end.ptr).append("\n");
+    if (!labels.empty()) text.append("{").append(labels).append("}");
+    return text.append(" ").append(number, end.ptr).append("\n");
 }
 
 }  // namespace
@@ -146,6 +147,7 @@ MockLlm::Service::Service(asio::strand<asio::any_io_executor> strand, Options op
     : strand_{std::move(strand)},
       options_{std::move(options)},
       engine_{make_engine(strand_, options_.speed)},
+      began_{std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()},
       failure_{options_.failure},
       failure_ratio_{options_.failure_ratio} {}
 
@@ -264,7 +266,8 @@ std::string MockLlm::Service::metrics() {
                            "\",num_gpu_blocks=\"" + std::to_string(options_.speed.cache_blocks) + "\"",
                        1);
     }
-    return text;
+    // As Prometheus' Python library adds it; not to SGLang's, which are of several processes.
+    return text + metric("process_start_time_seconds", "gauge", "", began_);
 }
 
 }  // namespace mock_llm

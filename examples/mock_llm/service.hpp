@@ -46,6 +46,7 @@ class MockLlm::Service : public std::enable_shared_from_this<MockLlm::Service> {
     asio::strand<asio::any_io_executor> strand_;
     Options options_;
     std::unique_ptr<Engine> engine_;
+    const double began_;  // seconds since 1970
 
     mutable std::mutex mutex_{};  // over all below
     Counters counters_{};

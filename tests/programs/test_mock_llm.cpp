@@ -1,4 +1,5 @@
 // The stand-in for an inference engine: its shapes, its clockwork, its ways of failing.
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -6,6 +7,8 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <nlohmann/json.hpp>
+
+#include <fairlead/resilience/engine_metrics.hpp>
 
 #include "mock_llm/answers.hpp"
 #include "mock_llm/mock_llm.hpp"
@@ -158,6 +161,21 @@ TEST_CASE("figures carry the engine's own names") {
     options.sglang = true;
     CHECK(body_of(Running{options}.ask(test::get("/metrics"))).find("sglang:num_running_reqs{") !=
           std::string::npos);
+}
+
+TEST_CASE("figures say when its process began, which is anew with a restart") {
+    const Running mock;
+    const auto began = [&] {
+        return fairlead::read_engine_metrics(body_of(mock.ask(test::get("/metrics")))).report.process_start;
+    };
+    const auto now = [] {
+        return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    };
+    REQUIRE(began());
+    CHECK(began() <= now());
+    const double before = now();
+    mock.server->restart();
+    CHECK(began() >= before);
 }
 
 TEST_CASE("the engine runs max_batch requests and queues the rest in order") {
