@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -31,8 +32,19 @@ class BeliefReference {
         held.blocks.insert(prefix.begin(), prefix.end());
         if (held.blocks.size() > room_) held.is_exact = false;
     }
-    /// It was restarted, or is another server now. A doubt stays until it answers.
+    /// It was restarted. A doubt stays until it answers.
     void gone(const std::string& name) { held_[name].blocks.clear(); }
+    /// It is another server now.
+    void replaced(const std::string& name) {
+        gone(name);
+        held_[name].start.reset();
+    }
+    /// Its engine says when it began.
+    void started(const std::string& name, double start) {
+        auto& before = held_[name].start;
+        if (before && std::abs(start - *before) > 1) gone(name);
+        before = start;
+    }
     void removed(const std::string& name) { held_.erase(name); }
     /// Less than all may be believed from now on: of `name`, or of whoever has its place now.
     void doubted(const std::string& name) { held_[name].is_exact = false; }
@@ -76,6 +88,7 @@ class BeliefReference {
   private:
     struct Held {
         std::set<std::uint64_t> blocks{};
+        std::optional<double> start{};
         bool is_exact = true;
     };
 

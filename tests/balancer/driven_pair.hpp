@@ -383,16 +383,18 @@ class DrivenPair {
     /// An engine tells its load, any figures of it. They count until they are old.
     void told(const std::string& name) {
         LoadReport report{.at = clock_.now()};
-        const std::uint32_t what = rng_.below(64);
+        const std::uint32_t what = rng_.below(128);
         if ((what & 1U) != 0) report.running = rng_.below(64);
         if ((what & 2U) != 0) report.waiting = rng_.below(64);
         if ((what & 4U) != 0) report.waiting_tokens = 100.0 * rng_.below(256);
         if ((what & 8U) != 0) report.cache_use = rng_.below(101) / 100.0;
         if ((what & 16U) != 0) report.cache_blocks = rng_.below(64);
         if ((what & 32U) != 0) report.block_tokens = rng_.below(64);
+        if ((what & 64U) != 0) report.process_start = 1e9 + 0.75 * rng_.below(4);
         if (const auto error = balancer_->report_load(name, report)) throw std::logic_error{error.message()};
         // Within 5 % of the least then, all balancers of a fleet seeing the same; 2 % before.
         near_ = 0.05;
+        if (report.process_start) beliefs_.started(name, *report.process_start);
         if (report.cache_blocks) beliefs_.doubted(name);  // room for fewer, perhaps
     }
 
@@ -417,7 +419,7 @@ class DrivenPair {
         const auto& before = reference_.find(config.name)->config;
         const bool another = before.url != config.url || before.api_key != config.api_key;
         if (const auto error = balancer_->update(config)) throw std::logic_error{error.message()};
-        if (another) beliefs_.gone(config.name);
+        if (another) beliefs_.replaced(config.name);
         reference_.update(*reference_.find(config.name), config);
     }
 

@@ -1,6 +1,12 @@
 // What engines say of their load, as the balancer shows it.
 #include <fairlead/balancer/balancer.hpp>
 
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include <fairlead/strategies/prefix_affinity.hpp>
+
 #include "support/catch.hpp"
 #include "support/fleet.hpp"
 #include "support/manual_clock.hpp"
@@ -67,6 +73,61 @@ TEST_CASE("another server behind the name has said nothing yet") {
     CHECK(fleet.load("b0").running);
     CHECK_FALSE(fleet.balancer.update("b0", [](BackendConfig& config) { config.url = "http://other:1"; }));
     CHECK_FALSE(fleet.load("b0").running);
+}
+
+/// A backend that is believed to hold a prompt of 48 tokens, and its engine, which tells when it began.
+struct Believed {
+    test::ManualClock clock;
+    Balancer<PrefixAffinity, NoTransport, test::ManualClock> balancer{test::fleet(1), {}, {}, {}, clock};
+    std::vector<std::uint64_t> blocks{11, 22, 33};
+    Criteria prompt{.tokens = 48, .prefix = blocks};
+
+    /// Tokens that are believed to be left after such a report.
+    float left_after(std::optional<double> process_start) {
+        CHECK(test::one(balancer, Outcome::success, prompt) == "b0");
+        CHECK(balancer.explain(prompt).front().cached == 48);
+        const LoadReport report{.running = 1, .process_start = process_start, .at = clock.now()};
+        CHECK_FALSE(balancer.report_load("b0", report));
+        CHECK(test::figures(balancer, "b0").load.running);
+        return balancer.explain(prompt).front().cached;
+    }
+};
+
+TEST_CASE("an engine that began at another time than it said before holds nothing any more") {
+    Believed engine;
+    CHECK(engine.left_after(std::nullopt) == 48);
+    CHECK(engine.left_after(1e9) == 48);  // there was none to compare with
+    CHECK(engine.left_after(1e9) == 48);
+    CHECK(engine.left_after(1e9 + 60) == 0);
+    CHECK(engine.left_after(1e9 + 60) == 48);
+    CHECK(engine.left_after(1e9) == 0);  // a clock that was set back
+}
+
+TEST_CASE("an engine's start that is unknown, or a little off, is no restart") {
+    Believed engine;
+    CHECK(engine.left_after(1e9) == 48);
+    CHECK(engine.left_after(1e9 + 0.5) == 48);
+    CHECK(engine.left_after(1e9 - 0.5) == 48);
+    // Worked out from a clock that drifts.
+    for (int i = 1; i <= 5; ++i) CHECK(engine.left_after(1e9 - 0.5 + 0.9 * i) == 48);
+    for (const auto unknown :
+         {std::optional<double>{}, std::optional{std::numeric_limits<double>::quiet_NaN()},
+          std::optional{std::numeric_limits<double>::infinity()}})
+        CHECK(engine.left_after(unknown) == 48);
+    CHECK(engine.left_after(1e9 + 4.5) == 48);
+    CHECK(engine.left_after(1e9 + 6) == 0);
+}
+
+TEST_CASE("an engine's start is compared with that of another server no more") {
+    Believed engine;
+    const auto change = [&](auto&& how) { CHECK_FALSE(engine.balancer.update("b0", how)); };
+    CHECK(engine.left_after(1e9) == 48);
+    change([](BackendConfig& config) { config.url = "http://other:1"; });
+    CHECK(engine.left_after(2e9) == 48);
+    change([](BackendConfig& config) { config.api_key = "other"; });
+    CHECK(engine.left_after(1e9) == 48);
+    change([](BackendConfig& config) { config.weight = 2; });
+    CHECK(engine.left_after(2e9) == 0);
 }
 
 }  // namespace

@@ -8,12 +8,14 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
 #include <fairlead/balancer/balancer.hpp>
+#include <fairlead/strategies/prefix_affinity.hpp>
 #include <fairlead/strategies/round_robin.hpp>
 
 #include "support/catch.hpp"
@@ -121,6 +123,25 @@ TEST_CASE("what an engine's metrics say reaches the balancer") {
 
     vllm.set(answer("vllm:num_requests_running 6\n"));
     REQUIRE(comes_true(io, [&] { return figures(balancer, "a").load.running->value == 6; }));
+}
+
+TEST_CASE("an engine that was restarted between two scrapes is believed to hold nothing any more") {
+    const std::string running = "vllm:num_requests_running 0\nprocess_start_time_seconds ";
+    Engine vllm{answer(running + "1.7645e+09\n")};
+    asio::io_context io;
+    Balancer<PrefixAffinity, HttpTransport> balancer{
+        {engine_at("a", vllm.url())}, polling(), HttpTransport{io}};
+    LoadPoller load{balancer, io.get_executor()};
+    REQUIRE(comes_true(io, [&] { return figures(balancer, "a").load.running.has_value(); }));
+    const std::vector<std::uint64_t> blocks{11, 22, 33};
+    const Criteria prompt{.tokens = 48, .prefix = blocks};
+    CHECK(one(balancer, Outcome::success, prompt) == "a");
+    const auto cached = [&] { return balancer.explain(prompt).front().cached; };
+    const int before = vllm.scrapes();
+    REQUIRE(comes_true(io, [&] { return vllm.scrapes() >= before + 2; }));  // one was taken in
+    CHECK(cached() == 48);
+    vllm.set(answer(running + "1.7646e+09\n"));
+    REQUIRE(comes_true(io, [&] { return cached() == 0; }));
 }
 
 TEST_CASE("what is no metrics page, or no page at all, leaves the load unknown") {

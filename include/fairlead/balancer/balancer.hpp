@@ -280,7 +280,9 @@ class Balancer {
     }
 
     /// What a backend's engine says of its load, as of `report.at`. It counts, fading, for three of the
-    /// intervals in which such reports come. `Errc::unknown_backend`. Any thread; takes the writers' mutex.
+    /// intervals in which such reports come. Where its process began at another time than the last report
+    /// with such a time said, by more than a second, it is first taken for `restarted`.
+    /// `Errc::unknown_backend`. Any thread; takes the writers' mutex.
     std::error_code report_load(std::string_view name, const LoadReport& report) {
         return core_.report_load(name, report);
     }

@@ -138,8 +138,11 @@ class Roster {
     std::error_code restarted(std::string_view name) {
         const auto backend = find(name);
         if (!backend) return Errc::unknown_backend;
-        if (left_) left_(backend->id);
+        restarted(*backend);
         return {};
+    }
+    void restarted(const LiveBackend& backend) {
+        if (left_) left_(backend.id);
     }
 
     std::shared_ptr<LiveBackend> find(std::string_view name) const { return registry_.find(name); }
@@ -207,7 +210,7 @@ class Roster {
         const auto backend = find(finding.name);
         if (!backend) return Errc::unknown_backend;
         if (finding.incarnation != 0 && finding.incarnation != backend->incarnation) return {};
-        if (finding.restarted && left_) left_(backend->id);
+        if (finding.restarted) restarted(*backend);
         const bool returns =
             finding.healthy && options_->probe_ends_ejection && backend->ejection.is_ejected();
         if (backend->probe_ok == finding.healthy && !returns) return {};

@@ -192,6 +192,7 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         const std::lock_guard lock{roster_.mutex()};
         const auto backend = roster_.find(name);
         if (!backend) return Errc::unknown_backend;
+        if (backend->load.is_restart(report)) roster_.restarted(*backend);  // draws no picture
         const Duration lasts = 3 * load_interval_of(*options_);
         note_load(*backend, report, lasts);
         backend->load.take(report, lasts);

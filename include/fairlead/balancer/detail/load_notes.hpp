@@ -1,8 +1,11 @@
 // What a backend's engine said of itself, as an operator is shown it.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <utility>
 
 #include <fairlead/balancer/figures.hpp>
 #include <fairlead/model/load_report.hpp>
@@ -25,6 +28,14 @@ class LoadNotes {
         if (report.block_tokens) block_tokens_ = report.block_tokens;
     }
 
+    /// Takes note of when the process began. Whether that is another one than told before: by more than a
+    /// second, since some work it out anew from the clock each time.
+    bool is_restart(const LoadReport& report) noexcept {
+        if (!report.process_start || !std::isfinite(*report.process_start)) return false;
+        const auto before = std::exchange(process_start_, report.process_start);
+        return before && std::abs(*report.process_start - *before) > 1.0;
+    }
+
     LoadFigures figures(Time now) const noexcept {
         return {.running = running_.figure(now, lasts_),
                 .waiting = waiting_.figure(now, lasts_),
@@ -40,16 +51,15 @@ class LoadNotes {
             if (!told) return;
             value = *told;
             at = when;
-            known = true;
         }
         std::optional<LoadFigure> figure(Time now, Duration lasts) const noexcept {
-            if (!known || now - at > lasts) return std::nullopt;
+            if (std::isnan(value) || now - at > lasts) return std::nullopt;
             return LoadFigure{value, now > at ? now - at : Duration{}};
         }
 
-        double value = 0.0;
+        // Until it is told; a flag beside it would take 8 bytes of each backend.
+        double value = std::numeric_limits<double>::quiet_NaN();
         Time at{};
-        bool known = false;
     };
 
     Duration lasts_{};
@@ -59,6 +69,7 @@ class LoadNotes {
     Note cache_use_;
     std::optional<std::uint64_t> cache_blocks_;
     std::optional<std::uint32_t> block_tokens_;
+    std::optional<double> process_start_;
 };
 
 }  // namespace fairlead::detail
