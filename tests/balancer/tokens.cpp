@@ -30,6 +30,8 @@ TEST_CASE("a prompt counts from the choice to the first byte, its answer from th
 
     fleet.came(lease, 150);
     CHECK(figures(fleet, "b0").tokens_in_flight == 200);
+    fleet.came(lease, 201);
+    CHECK(figures(fleet, "b0").tokens_in_flight == 201);
     fleet.came(lease, 250);
     CHECK(figures(fleet, "b0").tokens_in_flight == 250);
 

@@ -582,6 +582,22 @@ TEST_CASE("those that failed in one moment are probed half to one period later, 
     CHECK(early < 580);
 }
 
+TEST_CASE(
+    "when the pace changes, one that failed is probed within its hurried period, where that is shorter") {
+    Rng rng{7};
+    detail::ProbeSchedule schedule{begin, 0.25};
+    schedule.at(begin);
+    const Time now = begin + 1min;
+    for (int i = 0; i < 100; ++i) {
+        const Time next = schedule.changed(now, {.interval = 30s, .hurried = 5s, .jitter = 0.1}, true, rng);
+        REQUIRE(next >= now);
+        REQUIRE(next <= now + 5500ms);
+        const Time own = schedule.changed(now, {.interval = 1s, .hurried = 5s, .jitter = 0.1}, true, rng);
+        REQUIRE(own >= now);
+        REQUIRE(own <= now + 1100ms);
+    }
+}
+
 TEST_CASE("slots that passed while an answer was out are left out in a hurry, too") {
     Rng rng{7};
     const detail::ProbePace pace{.interval = 30s, .hurried = 5s, .jitter = 0.1};

@@ -111,8 +111,10 @@ TEST_CASE("with a bound that nobody is below, the least loaded is taken, and nev
     candidates.add("light", 1);
     candidates.add("heavy", 4);
     candidates.add("idle", 100);
-    candidates.set_in_flight(0, 3);  // 4 / 1
-    candidates.set_in_flight(1, 9);  // 10 / 4
+    candidates.add("busy", 4);
+    candidates.set_in_flight(0, 3);   // 4 / 1
+    candidates.set_in_flight(1, 9);   // 10 / 4
+    candidates.set_in_flight(3, 10);  // 11 / 4
     const std::string_view exclude[] = {"idle"};
     ConsistentHash strict;
     strict.bounded_load = 0.01;
@@ -125,18 +127,25 @@ TEST_CASE("with a bound that nobody is below, the least loaded is taken, and nev
 
 TEST_CASE("a light backend below its bound is found where the least loaded is a heavy one above its own") {
     // c (Q + 1) / W = 0.5 * 7 / 16: heavy may have ceil(2.19) = 3 and has 6, (6 + 1) / 10 of a load; the
-    // light ones may have 1 each, 1 / 1 of a load.
-    Candidates candidates;
-    candidates.add("heavy", 10);
-    for (int i = 0; i < 6; ++i) candidates.add("light-" + std::to_string(i), 1);
-    candidates.set_in_flight(0, 6);
-    ConsistentHash half;
-    half.bounded_load = 0.5;
-    Picks<ConsistentHash> picks{candidates, half};
-    // Heavy owns 10 / 16 of the slots, so 0.625^16 of the keys prefer it 16 times over: 5 of 10,000.
-    for (int i = 0; i < 10'000; ++i) {
-        const std::string key = "key" + std::to_string(i);
-        if (picks({.key = key}) == 0) FAIL("above its bound");
+    // light ones may have 1 each, 1 / 1 of a load. Whichever is looked at first.
+    for (const std::size_t heavy : {0U, 6U}) {
+        Candidates candidates;
+        for (std::size_t i = 0; i < 7; ++i) {
+            if (i == heavy) {
+                candidates.add("heavy", 10);
+            } else {
+                candidates.add("light-" + std::to_string(i - (i > heavy ? 1 : 0)), 1);
+            }
+        }
+        candidates.set_in_flight(heavy, 6);
+        ConsistentHash half;
+        half.bounded_load = 0.5;
+        Picks<ConsistentHash> picks{candidates, half};
+        // Heavy owns 10 / 16 of the slots, so 0.625^16 of the keys prefer it 16 times over: 5 of 10,000.
+        for (int i = 0; i < 10'000; ++i) {
+            const std::string key = "key" + std::to_string(i);
+            if (picks({.key = key}) == heavy) FAIL("above its bound");
+        }
     }
 }
 
