@@ -16,6 +16,10 @@
 #include <mutex>
 #include <new>
 #include <shared_mutex>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
 // A sanitizer must see the locks itself: under one they are not counted.
 #define FAIRLEAD_COUNTS_LOCKS (1 - FAIRLEAD_UNDER_SANITIZER)
@@ -176,8 +180,7 @@ void check(S strategy = {}) {
         traffic(balancer, 2000);
         CHECK(before.stand());
 
-        // The exceptions have a count of their own: after a change, the first calls may allocate and
-        // lock, and then none.
+        // After a change, the first calls may allocate and lock, and then none.
         REQUIRE_FALSE(balancer.update("b0", [](BackendConfig& config) { config.weight += 1; }));
         traffic(balancer, 2);
         const Counts after;
@@ -227,6 +230,64 @@ TEST_CASE("select and report allocate nothing and take no lock, whatever the str
     check<ConsistentHash>();
     check<ResponseTime>();
     for (std::size_t i = 0; i < AnyStrategy::count; ++i) check(AnyStrategy{static_cast<StrategyKind>(i)});
+}
+
+/// What one request allocates.
+template <class Balancer>
+std::size_t allocated(Balancer& balancer, const Criteria& criteria) {
+    const std::size_t before = allocations.load();
+    one(balancer, Outcome::success, criteria);
+    return allocations.load() - before;
+}
+
+template <class S>
+void check_exceptions(S strategy = {}) {
+    static constexpr std::string_view tags[] = {"gpu"};
+    const Criteria subset{.model = "even", .tags = tags};
+    // What grows with the backends doubles its room each time: 5 backends and 400 times as many.
+    for (const auto& [n, most] : {std::pair{5U, 28U}, std::pair{2000U, 64U}}) {
+        INFO(name_of(strategy) << ", " << n << " backends");
+        Balancer<S> balancer{varied(n), Options{}, NoTransport{}, strategy};
+        one(balancer);
+        CHECK(allocated(balancer, subset) <= most);
+        CHECK(allocated(balancer, subset) == 0);
+        REQUIRE_FALSE(balancer.update("b0", [](BackendConfig& config) { config.weight += 1; }));
+        CHECK(allocated(balancer, {}) == 0);
+        CHECK(allocated(balancer, subset) <= most);
+        CHECK(allocated(balancer, subset) == 0);
+    }
+}
+
+TEST_CASE("a subset's first use allocates a few times, a thread's first call after a change not at all") {
+    check_exceptions<RoundRobin>();
+    check_exceptions<ConsistentHash>();
+    for (std::size_t i = 0; i < AnyStrategy::count; ++i)
+        check_exceptions(AnyStrategy{static_cast<StrategyKind>(i)});
+}
+
+TEST_CASE("a thread's first call allocates three times at most, that of the twentieth thread, too") {
+    Balancer<RoundRobin> balancer{fleet(200)};
+    // All live until the last has called, one after the other: each has a number of its own.
+    std::array<std::size_t, 20> first{};
+    std::atomic<std::size_t> called{0};
+    std::atomic<bool> all_called{false};
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+        threads.emplace_back([&, i] {
+            first[i] = allocated(balancer, {});
+            called.store(i + 1);
+            called.notify_one();
+            all_called.wait(false);
+        });
+        called.wait(i);
+    }
+    all_called.store(true);
+    all_called.notify_all();
+    for (auto& thread : threads) thread.join();
+    for (const auto count : first) {
+        CHECK(count >= 1);  // room for its places in rotations
+        CHECK(count <= 3);
+    }
 }
 
 /// Prompts of 256 blocks: their first half is known after the first round, their second half never.
