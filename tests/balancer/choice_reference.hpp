@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ namespace fairlead::test {
 /// who may serve at all is judged elsewhere.
 class ChoiceReference {
   public:
+    using Slowness = std::map<std::string, double, std::less<>>;  ///< by name
+
     /// Rows of choices begin anew: something changed.
     void forget() { rows_.clear(); }
     /// Turns of these groups were used in a way that is not followed.
@@ -29,27 +32,60 @@ class ChoiceReference {
         std::erase_if(rows_, [&](const auto& row) { return is_of(row.first, wanted); });
     }
 
-    /// What is wrong with `chosen`, empty when nothing is. `state` is that of just before the choice.
+    /// What is wrong with `chosen`, empty when nothing is. `state` and `slowness`, which each backend showed
+    /// and `response_time` alone looks at, are those of just before the choice.
+    ///
+    /// Where one of those that are asked is within its slow start, nothing is: a choice of it is kept by
+    /// chance, and made by weight where it is not.
     std::string judge(StrategyKind kind, StateReference& state, const Wanted& wanted, std::string_view key,
-                      const ReferenceBackend& chosen) {
-        // Levels that were asked before had nobody, but their turns moved on.
+                      const ReferenceBackend& chosen, const Slowness& slowness = {}) {
+        // Levels that were asked before had nobody, but their turns moved on. With overprovisioning those
+        // beyond may have been asked, too, before chance came back to this one.
+        const bool all_asked = state.options().overprovisioning > 0;
         std::erase_if(rows_, [&](const auto& row) {
-            return is_of(row.first, wanted) && std::get<2>(row.first) < chosen.config.priority;
+            const int priority = std::get<2>(row.first);
+            return is_of(row.first, wanted) && priority != chosen.config.priority &&
+                   (all_asked || priority < chosen.config.priority);
         });
+        if (somebody_warms(state, wanted, chosen.config.priority)) {
+            rows_.erase({std::string{wanted.model}, std::string{wanted.tag}, chosen.config.priority});
+            return {};
+        }
+        const auto requests = [](const ReferenceBackend& b, std::uint64_t failures) {
+            return static_cast<double>(b.in_flight + failures + 1);
+        };
         switch (kind) {
             case StrategyKind::round_robin:
                 return in_turn(state, wanted, chosen, true);
             case StrategyKind::weighted_round_robin:
                 return in_turn(state, wanted, chosen, false);
             case StrategyKind::least_connections:
-                return least(state, wanted, chosen, false);
+                return least(state, wanted, chosen, requests);
             case StrategyKind::least_tokens:
-                return least(state, wanted, chosen, true);
+                return least(state, wanted, chosen, [&](const ReferenceBackend& b, std::uint64_t failures) {
+                    return requests(b, failures) + static_cast<double>(b.waiting_tokens + b.answer_tokens);
+                });
+            case StrategyKind::response_time:
+                return least(state, wanted, chosen, [&](const ReferenceBackend& b, std::uint64_t failures) {
+                    return requests(b, failures) * slowness.at(b.config.name);
+                });
             case StrategyKind::consistent_hash:
+                if (state.options().hash_bounded_load > 0) return bounded(state, wanted, key, chosen);
                 return key.empty() ? "" : owner(state, wanted, key, chosen);
             default:
-                return {};  // chance, or a clock: bounds over many choices, which other tests hold them to
+                // Chance: that it could take it is judged with who may serve, shares over many choices by
+                // tests/strategies. prefix_affinity: see belief_reference.hpp.
+                return {};
         }
+    }
+
+    /// Whether somebody that is asked is within its slow start, out of service or not.
+    static bool somebody_warms(StateReference& state, const Wanted& wanted, int priority) {
+        const auto& all = state.backends();
+        return std::any_of(all.begin(), all.end(), [&](const auto& each) {
+            return each.config.priority == priority && StateReference::matches(each, wanted) &&
+                   state.warms(each);
+        });
     }
 
   private:
@@ -105,21 +141,65 @@ class ChoiceReference {
         return {};
     }
 
-    /// Nobody who could have taken it has less for its weight. Failures go on counting as load for a while,
-    /// which is not followed: all of `other`'s may count, none of the chosen one's.
+    /// Nobody who could have taken it has less for its weight, by `load(backend, failures)`. Failures go on
+    /// counting as load for a while, which is not followed: all of `other`'s may count, none of the chosen
+    /// one's.
+    template <class Load>
     static std::string least(StateReference& state, const Wanted& wanted, const ReferenceBackend& chosen,
-                             bool tokens) {
+                             Load&& load) {
         if (chosen.trial_under_way) return {};  // in a panic, when nobody was free
         const auto cost = [&](const ReferenceBackend& b, std::uint64_t failures) {
-            const std::uint64_t load =
-                b.in_flight + failures + 1 + (tokens ? b.waiting_tokens + b.answer_tokens : 0);
-            return static_cast<double>(load) / b.config.weight;
+            return load(b, failures) / b.config.weight;
         };
         for (const auto* other : level(state, wanted, chosen.config.priority)) {
             if (other->trial_under_way || !state.may_serve(*other, wanted)) continue;
-            // A float has 24 bits, and three roundings.
+            // A float has 24 bits, and four roundings at most.
             if (cost(chosen, 0) > cost(*other, other->failed) * (1 + 0x1p-21))
                 return other->config.name + " has less than " + chosen.config.name;
+        }
+        return {};
+    }
+
+    /// Who a key's order of preference is over: all of a level, whatever their state.
+    static std::vector<std::pair<std::string_view, std::uint32_t>> all_of(StateReference& state,
+                                                                          const Wanted& wanted,
+                                                                          int priority) {
+        std::vector<std::pair<std::string_view, std::uint32_t>> members;
+        for (const auto& each : state.backends()) {
+            if (each.config.priority == priority && !each.config.mirror &&
+                StateReference::matches(each, wanted))
+                members.emplace_back(each.config.name, each.config.weight);
+        }
+        return members;
+    }
+
+    /// With a bound, of 1 at least: the chosen one is below it, and the first such one in the key's order of
+    /// preference, as far as that is looked at.
+    static std::string bounded(StateReference& state, const Wanted& wanted, std::string_view key,
+                               const ReferenceBackend& chosen) {
+        if (chosen.trial_under_way) return {};  // in a panic, when nobody was free
+        const auto is_free = [&](const ReferenceBackend& b) {
+            return !b.trial_under_way && state.may_serve(b, wanted);
+        };
+        double in_flight = 1;
+        double weights = 0;
+        for (const auto* each : level(state, wanted, chosen.config.priority)) {
+            if (!is_free(*each)) continue;
+            in_flight += each->in_flight;
+            weights += each->config.weight;
+        }
+        const auto is_below = [&](const ReferenceBackend& b) {
+            const double fair = in_flight * b.config.weight / weights;
+            return b.in_flight + 1 <= std::max(1.0, std::ceil(state.options().hash_bounded_load * fair));
+        };
+        if (!is_below(chosen)) return chosen.config.name + " is above its bound";
+        if (key.empty()) return {};
+        const auto members = all_of(state, wanted, chosen.config.priority);
+        for (std::uint32_t attempt = 0; attempt < 16; ++attempt) {
+            const auto name = members[rendezvous(members, key, attempt)].first;
+            const auto& preferred = *state.find(name);
+            if (!is_free(preferred) || !is_below(preferred)) continue;
+            return name == chosen.config.name ? "" : "the key is " + std::string{name} + "'s";
         }
         return {};
     }
@@ -127,12 +207,7 @@ class ChoiceReference {
     /// The first in the key's order of preference, over all members whatever their state, that can serve.
     static std::string owner(StateReference& state, const Wanted& wanted, std::string_view key,
                              const ReferenceBackend& chosen) {
-        std::vector<std::pair<std::string_view, std::uint32_t>> members;
-        for (const auto& each : state.backends()) {
-            if (each.config.priority == chosen.config.priority && !each.config.mirror &&
-                StateReference::matches(each, wanted))
-                members.emplace_back(each.config.name, each.config.weight);
-        }
+        const auto members = all_of(state, wanted, chosen.config.priority);
         const auto attempts = std::min<std::size_t>(16, members.size() * 2);
         for (std::uint32_t attempt = 0; attempt < attempts; ++attempt) {
             const auto name = members[rendezvous(members, key, attempt)].first;

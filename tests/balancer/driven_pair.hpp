@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -31,7 +32,8 @@ struct PairPlan {
     bool wide = false;  ///< tags, mirrors, keys, tokens and other thresholds, too
 };
 
-/// The options that every pair has: what the reference does not follow is off.
+/// The options that every pair has: what the reference does not follow is off. Of the others `slow_start`,
+/// `overprovisioning` and `hash_bounded_load` may be set, too.
 inline Options pair_options() {
     Options o;
     o.seed = 1;
@@ -50,7 +52,7 @@ class DrivenPair {
         const std::uint32_t n = 1 + rng_.below(6);
         std::vector<BackendConfig> configs;
         for (std::uint32_t i = 0; i < n; ++i) configs.push_back(config("b" + std::to_string(i)));
-        for (const auto& each : configs) reference_.add(each);
+        for (const auto& each : configs) reference_.add(each, true);
         balancer_ = std::make_unique<Tested>(configs, plan_.options, NoTransport{},
                                              AnyStrategy{plan_.strategies.front()}, clock_);
         balancer_->on_event([this](const Event& event) { hear(event); });
@@ -259,6 +261,10 @@ class DrivenPair {
             criteria.prefix = prefix;
             terms = balancer_->explain(criteria);
         }
+        ChoiceReference::Slowness slowness;
+        if (strategy() == StrategyKind::response_time) {
+            for (const auto& each : balancer_->snapshot()) slowness[each.config.name] = each.slowness;
+        }
         Lease lease = balancer_->select(criteria);
         if (!lease) {
             choices_.forget(wanted);
@@ -270,12 +276,18 @@ class DrivenPair {
         if (b == nullptr) throw std::logic_error{"a removed backend serves"};
         if (!b->serving()) throw std::logic_error{"a disabled backend serves"};
         if (!reference_.may_be_chosen(*b, wanted)) throw std::logic_error{lease->name + " must not serve"};
-        if (const auto wrong = choices_.judge(strategy(), reference_, wanted, key, *b); !wrong.empty())
+        const auto wrong = choices_.judge(strategy(), reference_, wanted, key, *b, slowness);
+        if (!wrong.empty())
             throw std::logic_error{std::string{AnyStrategy{strategy()}.current_name()} + ": " + wrong};
         // In a panic somebody whose trial is under way may serve when nobody else is free.
         if (affine && !b->trial_under_way) {
-            if (const auto wrong = beliefs_.judge(terms, criteria, lease->name, near_); !wrong.empty())
-                throw std::logic_error{"prefix_affinity: " + wrong};
+            // Within a slow start chance decides.
+            const bool any = ChoiceReference::somebody_warms(reference_, wanted, b->config.priority);
+            const double share = any ? std::numeric_limits<double>::infinity() : near_;
+            if (const auto wrong_terms = beliefs_.judge(terms, criteria, lease->name, share);
+                !wrong_terms.empty()) {
+                throw std::logic_error{"prefix_affinity: " + wrong_terms};
+            }
         }
         auto request = begun(lease->name, wanted, criteria);
         open_.push_back({std::move(lease), std::move(request)});
@@ -482,11 +494,13 @@ class DrivenPair {
             if (event.from != last || event.to == last) throw_later_ = "a change told twice, or not at all";
             last = event.to;
         }
-        if (event.kind == Event::Kind::ejected && event.reason != "failed trial") {
-            // At that moment the reference has not been told yet, so it still says whether one more may go.
-            if (const auto* b = reference_.find(event.backend); b != nullptr && reference_.too_many_out(*b)) {
+        if (event.kind == Event::Kind::ejected) {
+            // At that moment the reference has not been told yet, so it still says whether one more may go;
+            // one on trial is out already, whatever ends its trial.
+            const auto* b = reference_.find(event.backend);
+            if (b != nullptr && b->trial == ReferenceBackend::Trial::in_service &&
+                reference_.too_many_out(*b))
                 throw_later_ = "more than max_ejected are out";
-            }
         }
     }
 

@@ -10,14 +10,13 @@ namespace {
 using namespace fairlead;
 using namespace fairlead::test;
 
-void check(std::uint64_t first_seed, double panic_threshold) {
+void check(std::uint64_t first_seed, const Options& options) {
     constexpr int runs = 200;
     constexpr int steps = 300;
     std::map<Event::Kind, std::uint64_t> seen;
     for (int run = 0; run < runs; ++run) {
         const std::uint64_t seed = first_seed + static_cast<std::uint64_t>(run);
-        PairPlan plan{pair_options()};
-        plan.options.panic_threshold = panic_threshold;
+        PairPlan plan{options};
         DrivenPair pair{Rng{Rng::mix(seed)}, plan};
         int at = 0;
         try {
@@ -42,9 +41,20 @@ void check(std::uint64_t first_seed, double panic_threshold) {
 }
 
 TEST_CASE("60,000 random steps: every backend's state is the reference's, and so is who may serve") {
-    check(1000, 0.0);
+    check(1000, pair_options());
 }
 
-TEST_CASE("60,000 more with a panic threshold of one half") { check(5000, 0.5); }
+TEST_CASE("60,000 more with a panic threshold of one half") {
+    Options options = pair_options();
+    options.panic_threshold = 0.5;
+    check(5000, options);
+}
+
+TEST_CASE("60,000 more with a slow start, and with priorities that leave some to the next") {
+    Options options = pair_options();
+    options.slow_start = std::chrono::seconds{8};
+    options.overprovisioning = 1.4;
+    check(9000, options);
+}
 
 }  // namespace

@@ -31,6 +31,7 @@ struct ReferenceBackend {
     Time out_until{};
     Time in_since{};
     Time rest_until{};
+    std::optional<Time> returned{};  // when it last came into service; none: it is one of the first
     std::uint32_t failures_in_a_row = 0;
     std::uint32_t in_flight = 0;
     std::uint32_t decoding = 0;        // past their first byte
@@ -80,6 +81,8 @@ class StateReference {
     /// How often anything of the picture changed: membership, config, the operator's word, findings.
     std::uint64_t changes() const { return changes_; }
 
+    const Options& options() const { return options_; }
+
     std::vector<ReferenceBackend>& backends() { return backends_; }
     ReferenceBackend* find(std::string_view name) {
         for (auto& each : backends_) {
@@ -88,10 +91,12 @@ class StateReference {
         return nullptr;
     }
 
-    void add(BackendConfig config) {
+    /// `first`: one of the set that the balancer was made with.
+    void add(BackendConfig config, bool first = false) {
         ReferenceBackend backend;
         backend.config = std::move(config);
         backend.life = ++lives_;
+        if (!first) backend.returned = now_;
         backends_.push_back(std::move(backend));
         ++changes_;
     }
@@ -117,16 +122,32 @@ class StateReference {
     /// Whether a request may go to `b` at this moment.
     bool may_serve(const ReferenceBackend& b, const Wanted& wanted) const {
         if (!is_candidate(b, wanted)) return false;
-        if (b.rest_until > now_ || b.in_flight >= b.config.max_connections) return false;
+        if (b.rest_until > now_ || b.in_flight >= limit(b)) return false;
         return panics(wanted, b.config.priority) || b.trial != ReferenceBackend::Trial::half_open ||
                !b.trial_under_way;
     }
 
-    /// Whether a request may go to `b` now although others can take it too: only the lowest priority number.
+    /// Whether `b` is within its slow start.
+    bool warms(const ReferenceBackend& b) const {
+        return b.returned && now_ < *b.returned + options_.slow_start;
+    }
+
+    /// How many requests `b` may have at this moment.
+    std::uint32_t limit(const ReferenceBackend& b) const {
+        if (!warms(b)) return b.config.max_connections;
+        const double done = static_cast<double>((now_ - *b.returned).count()) /
+                            static_cast<double>(options_.slow_start.count());
+        const double share = options_.slow_start_floor + (1.0 - options_.slow_start_floor) * done;
+        return std::max(1U, static_cast<std::uint32_t>(b.config.max_connections * share));
+    }
+
+    /// Whether a request may go to `b` now although others can take it too: only the lowest priority number,
+    /// and beyond it where with overprovisioning those before it are not whole.
     bool may_be_chosen(const ReferenceBackend& b, const Wanted& wanted) const {
         if (!may_serve(b, wanted)) return false;
         return std::none_of(backends_.begin(), backends_.end(), [&](const auto& other) {
-            return other.config.priority < b.config.priority && may_serve(other, wanted);
+            return other.config.priority < b.config.priority && may_serve(other, wanted) &&
+                   takes_all(wanted, other.config.priority);
         });
     }
     bool somebody_may_serve(const Wanted& wanted) const {
@@ -236,6 +257,7 @@ class StateReference {
             b.trial = ReferenceBackend::Trial::in_service;
             b.in_since = now_;
         }
+        if (ok) b.returned = now_;
         b.probe_ok = ok;
         changed(b);
     }
@@ -244,6 +266,7 @@ class StateReference {
         if (b.word == word) return;
         b.word = word;
         b.drain_told = false;
+        if (word == ReferenceBackend::Word::serving) b.returned = now_;
         ++changes_;
         tell_drained(b);
     }
@@ -278,6 +301,19 @@ class StateReference {
     }
 
   private:
+    /// Whether all that comes as far as that priority number is meant for it.
+    bool takes_all(const Wanted& wanted, int priority) const {
+        if (options_.overprovisioning <= 0) return true;
+        double serving = 0;
+        double healthy = 0;
+        for (const auto& b : backends_) {
+            if (b.config.priority != priority || !matches(b, wanted) || !b.serving()) continue;
+            ++serving;
+            if (b.probe_ok && b.trial == ReferenceBackend::Trial::in_service) ++healthy;
+        }
+        return options_.overprovisioning * healthy / serving >= 1.0;
+    }
+
     /// Whether the unhealthy of that priority number serve too.
     bool panics(const Wanted& wanted, int priority) const {
         double serving = 0;
@@ -306,6 +342,7 @@ class StateReference {
         if (++b.trials_good < options_.success_threshold) return;
         b.trial = ReferenceBackend::Trial::in_service;
         b.in_since = now_;
+        b.returned = now_;
         changed(b);
     }
 

@@ -1,5 +1,11 @@
 // A strategy's whole life, whatever happens: a balancer against the slow references of who may serve and whom
 // a strategy may choose, step by step. The bytes say what happens.
+//
+// Not judged here: ejection by `failure_ratio`, whose buckets the references would have to count as the
+// library does (tests/resilience/budget_and_ratio.cpp judges them); how a choice falls that chance makes: by
+// weight, of a priority that is not whole, or within a slow start (tests/strategies and tests/balancer judge
+// the shares); and what `response_time` knows of slowness, which is taken as shown (tests/simulation judges
+// it).
 #include <array>
 
 #include "balancer/driven_pair.hpp"
@@ -24,12 +30,15 @@ void fuzz_balancer(std::string_view input) {
     const std::uint32_t thresholds = chance.below(12);
     options.failure_threshold = 1 + thresholds % 4;
     options.success_threshold = 1 + thresholds / 4;
-    const std::uint32_t switches = chance.below(32);
+    const std::uint32_t switches = chance.below(256);
     options.timing = (switches & 1U) == 0;
     options.probe_ends_ejection = (switches & 2U) != 0;
     options.latency_to = (switches & 4U) != 0 ? LatencyTo::last_byte : LatencyTo::first_byte;
     options.rest_max = std::chrono::seconds{(switches & 8U) != 0 ? 0 : 60};
     if ((switches & 16U) != 0) options.subset_limit = 1;
+    if ((switches & 32U) != 0) options.slow_start = std::chrono::seconds{8};
+    if ((switches & 64U) != 0) options.overprovisioning = 1.4;
+    if ((switches & 128U) != 0) options.hash_bounded_load = 1.25;
     // Room for all blocks that an input can name, or for hardly any; the defaults take time to set up.
     options.prefix_cache_blocks = (switches & 1U) != 0 ? 16 : 4'096;
     options.prefix_memory = std::size_t{4} << 20;
