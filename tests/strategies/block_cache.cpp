@@ -258,4 +258,17 @@ TEST_CASE("what failed is doubted until it answers, and gone after a restart") {
     CHECK(held(cache, 5, known) == 0);
 }
 
+TEST_CASE("whoever stands behind a number now is not doubted for what failed there before") {
+    BlockCache cache{64 * mebibyte};
+    cache.hold(5, 1000, 1000);
+    cache.failed(5, true);
+    cache.forget(5);
+    const auto known = talk_of(1, 50);
+    cache.note(5, known);
+    CHECK(held(cache, 5, known) == 50);
+    cache.failed(5, true);  // the first of this one's: no restart
+    cache.answered(5);
+    CHECK(held(cache, 5, known) == 50);
+}
+
 }  // namespace

@@ -68,11 +68,14 @@ class BlockCache {
         if (limit < ring->limit.exchange(limit, std::memory_order_relaxed)) drop(*ring, limit, id, patience);
     }
 
-    /// What `id` holds is gone. O(its blocks). Others may note at the same time.
+    /// What `id` holds is gone, and with it the doubt: whoever stands behind it now has not failed yet.
+    /// O(its blocks). Others may note at the same time.
     void forget(BackendId id) noexcept {
         Column* column = find_column(id);
         if (column == nullptr) return;
         for (const auto& ring : column->rings) drop(*ring, 0, id, patience);
+        column->unreachable.store(0, std::memory_order_relaxed);
+        find_group(id / group_size)->doubted.fetch_and(~bit_of(id), std::memory_order_relaxed);
     }
 
     /// Blocks that fit into the memory, and those that the rings have taken of them.
