@@ -1,5 +1,8 @@
 // What engines say of their load, as the balancer shows it.
 #include <fairlead/balancer/balancer.hpp>
+#include <fairlead/strategies/prefix_affinity.hpp>
+
+#include <array>
 
 #include <limits>
 #include <optional>
@@ -128,6 +131,28 @@ TEST_CASE("an engine's start is compared with that of another server no more") {
     CHECK(engine.left_after(1e9) == 48);
     change([](BackendConfig& config) { config.weight = 2; });
     CHECK(engine.left_after(2e9) == 0);
+}
+
+TEST_CASE("an explanation is of the moment that a choice would look at, without timing, too") {
+    std::array<float, 2> waiting{};
+    for (const bool timing : {false, true}) {
+        const test::ManualClock clock;
+        Options options;
+        options.timing = timing;
+        Balancer<PrefixAffinity, NoTransport, test::ManualClock> balancer{
+            test::fleet(2), options, {}, {}, clock};
+        // One rests, so that the clock is looked at.
+        balancer.report(balancer.select(), Outcome::rate_limited);
+        CHECK_FALSE(balancer.report_load("b0", {.waiting_tokens = 1000.0, .at = clock.now()}));
+        CHECK_FALSE(balancer.report_load("b1", {.waiting_tokens = 0.0, .at = clock.now()}));
+        clock.advance(2s);
+        for (const auto& each : balancer.explain({.tokens = 100})) {
+            if (each.name == "b0") waiting.at(timing ? 1 : 0) = each.waiting;
+        }
+    }
+    CHECK(waiting[1] > 600);
+    CHECK(waiting[1] < 800);  // of 1,000, on the way to the mean
+    CHECK(waiting[0] == waiting[1]);
 }
 
 }  // namespace

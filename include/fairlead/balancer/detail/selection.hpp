@@ -82,7 +82,8 @@ class Selection {
         }
         std::vector<Explained> all;
         if (group == nullptr) return all;  // an unknown model or tag
-        const Time now = options_.timing ? clock_.now() : Time{};
+        Time now{};                        // as a pick would have it
+        if (options_.timing || roster_.due().is_pending()) now = clock_.now();
         for (const auto& level : group->levels) {
             const auto visit = [&](std::size_t i, const typename S::Terms& terms) {
                 const Candidate& candidate = level.candidates[i];
