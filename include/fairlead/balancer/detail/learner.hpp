@@ -50,13 +50,13 @@ class Learner {
         }
         if (!is_current(lease, backend)) return;
         if (verdict.rests) rest(backend, outcome, now);
+        if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
         if (LeaseAccess::half_open(lease)) {
             if (verdict.fails_trial) return decide_trial(lease, false);
             if (verdict.success) decide_trial(lease, true);
             return;
         }
-        if (verdict.failure) return failed(lease, backend, now);
-        if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
+        if (verdict.failure) failed(lease, backend, now);
     }
 
     /// A request on a half-open backend went well, or not.
