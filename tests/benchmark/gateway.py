@@ -305,7 +305,8 @@ def table():
         if mark is None or value is None:
             cells.append("")
         else:
-            cells.append(beside_peer(value, mark))
+            # Each ratio is the median of the rounds' own: two of them need not give the third.
+            cells.append(("" if to == "haproxy" else f"{value:.2f} x {PROXIES[to][0]}: ") + beside_peer(value, mark))
         lines.append("| " + " | ".join(cells) + " |")
     # What holds an event back holds back each: a median is enough, and free of what else the machine does.
     for text, what in (("first event, with the head: ms under way", "first"),
