@@ -15,7 +15,9 @@ COLD_SIZES = [10, 100, 1000, 10_000]
 
 
 class Run:
-    """Medians in nanoseconds by row."""
+    """Nanoseconds by row: of one thread's CPU time the fastest repetition, since what else the machine does only ever
+    adds (a neighbour on the same core, half as much again: medians of five then differ from run to run by that); of two
+    threads' real time the median."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -29,26 +31,26 @@ class Run:
             # The CPU's time, which other programs cannot take away; how two threads get on shows in real time only.
             real = run["threads"] > 1 or "threads:" in name or "manual_time" in run["run_name"]
             kind = "real_time" if real else "cpu_time"
-            times.setdefault(name, []).append(run[kind] * UNITS[run["time_unit"]])
+            times.setdefault((name, real), []).append(run[kind] * UNITS[run["time_unit"]])
             if "bytes_a_backend" in run:
                 counters.setdefault(name, []).append(run["bytes_a_backend"])
-        self.median = {name: statistics.median(values) for name, values in times.items()}
+        self.time = {name: statistics.median(values) if real else min(values) for (name, real), values in times.items()}
         self.repetitions = max(len(values) for values in times.values())
         self.bytes = {name: statistics.median(values) for name, values in counters.items()}
 
     def floors(self, name):
         """Against the floor at its own size; None where it was not measured."""
         size = "1" if name == "single_backend" else name.split("/")[1]
-        floor = self.median.get(f"floor/{size}")
-        return self.median[name] / floor if floor and name in self.median else None
+        floor = self.time.get(f"floor/{size}")
+        return self.time[name] / floor if floor and name in self.time else None
 
     def milliseconds(self, name):
-        return self.median[name] / 1e6 if name in self.median else None
+        return self.time[name] / 1e6 if name in self.time else None
 
     def gain(self, name, size):
         """What a second thread brings, of what it brings to the floor."""
         def of(row):
-            one, two = (self.median.get(f"{row}/{size}/threads:{n}") for n in (1, 2))
+            one, two = (self.time.get(f"{row}/{size}/threads:{n}") for n in (1, 2))
             return one / two if one and two else None
         kind = "floor_own" if name.endswith("_own") else "floor_shared"
         ours, floors = of(name), of(kind)
@@ -57,8 +59,8 @@ class Run:
     def ratios(self):
         """Every figure of CPU time, as a ratio to the floor, and of memory, by name: for comparing two runs. (What two
         threads bring is a matter of real time, and of what else the machine did.)"""
-        found = {name: self.floors(name) if name == "single_backend" or f"floor/{name.split('/')[1]}" in self.median
-                 else self.median[name] / self.median["floor/100"] for name in self.median
+        found = {name: self.floors(name) if name == "single_backend" or f"floor/{name.split('/')[1]}" in self.time
+                 else self.time[name] / self.time["floor/100"] for name in self.time
                  if "/" in name and "threads:" not in name and not re.match("floor|memory|seen", name)
                  or name == "single_backend"}
         found.update({name: value for name, value in self.bytes.items()})

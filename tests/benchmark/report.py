@@ -1,4 +1,4 @@
-"""From Google Benchmark's JSON to tables and a picture: medians, as ratios to the floor of the same run, each beside
+"""From Google Benchmark's JSON to tables and a picture: ratios to the floor of the same run, each beside
 the mark that it is held to. Nothing fails on a mark: the machine's other work is in every figure.
 
     report.py RUN.json TABLE.md PICTURE.svg
@@ -17,17 +17,17 @@ from marks import verdict
 
 def marks(run):
     """(what, value, mark, decimals, whether less is better) of each row that was measured."""
-    median, floors = run.median, run.floors
+    time, floors = run.time, run.floors
 
     def row(what, value, mark, decimals=2, less=True):
         if value is not None:
             rows.append((what, value, mark, decimals, less))
 
     def more(name, than):
-        return floors(name) - floors(than) if name in median and than in median else None
+        return floors(name) - floors(than) if name in time and than in time else None
 
     def times(name, than):
-        return median[name] / median[than] if name in median and than in median else None
+        return time[name] / time[than] if name in time and than in time else None
 
     rows = []
     for strategy in ("round_robin", "weighted_round_robin", "random", "weighted_random"):
@@ -35,9 +35,9 @@ def marks(run):
             row(f"{strategy}/{size}, floors", floors(f"{strategy}/{size}"), 2)
     for size in (3, 100, 1000):
         name = f"consistent_hash/{size}"
-        if name in median:
+        if name in time:
             row(f"{name} without hashing the key, floors",
-                floors(name) - median["hash_key"] / median[f"floor/{size}"], 2)
+                floors(name) - time["hash_key"] / time[f"floor/{size}"], 2)
     for strategy in WITH_WEIGHTS:
         for size, mark in ((16, 8), (64, 25), (100, 5), (1000, 5), (10_000, 5)):
             row(f"{strategy}/{size}, floors", floors(f"{strategy}/{size}"), mark)
@@ -58,10 +58,10 @@ def marks(run):
                              ("prefix_lookup_and_note", "look-up and note, 3 of 4 held", 6),
                              ("prefix_lookup_and_note_new", "look-up and note, new", 6)):
         name = f"{kind}/64x31250/256"
-        if name in median:
-            row(f"prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: {what}, us", median[name] / 1e3, mark)
-    if "prompt_hasher/16KiB" in median:
-        row("PromptHasher, 16 KiB of text, GB/s", 16384 / median["prompt_hasher/16KiB"], 2, 1, less=False)
+        if name in time:
+            row(f"prefix_affinity, 64 backends of 31,250 blocks, 256 blocks asked: {what}, us", time[name] / 1e3, mark)
+    if "prompt_hasher/16KiB" in time:
+        row("PromptHasher, 16 KiB of text, GB/s", 16384 / time["prompt_hasher/16KiB"], 2, 1, less=False)
     for kind in ("refused", "refused_pending"):
         row(f"{kind}, 1,000 backends against 10 (no growth)", times(f"{kind}/1000", f"{kind}/10"), 1.1)
         row(f"{kind}, 10,000 backends against 10 (no growth)", times(f"{kind}/10000", f"{kind}/10"), 1.1)
@@ -100,7 +100,7 @@ def tables(run):
                     [(name, cells(run.floors(f"{name}/{size}") for size in SIZES)) for name in STRATEGIES] +
                     [(name + ", weights", cells(run.floors(f"{name}_weighted/{size}") for size in SIZES))
                      for name in WITH_WEIGHTS])
-    clocks = [clock for clock in CLOCKS if f"round_robin_with_{clock}/100" in run.median]
+    clocks = [clock for clock in CLOCKS if f"round_robin_with_{clock}/100" in run.time]
     lines += ["The same at 100 backends, otherwise asked and by other clocks; with the clocks behind `AnyStrategy`. As a model "
               "answers: 64 requests in flight, tokens told, a first byte, and 19 ms, which the quantiles count:", ""]
     lines += matrix("strategy", ["as a model answers", "by model and tag", "`AnyStrategy`", "`timing` off"] +
@@ -121,20 +121,20 @@ def tables(run):
                                    for size in COLD_SIZES], 3) + " | " +
                       cells([run.bytes.get(f"memory_{name}/1000")], 0)) for name in STRATEGIES])
     for kind, what in (("first_after_change", "a change of one backend"), ("first_after_change_of_all", "a change of all")):
-        first = [f"{run.median[row] / 1e3:,.1f} us with {size:,} backends" for size in COLD_SIZES
-                 if (row := f"{kind}/{size}") in run.median]
+        first = [f"{run.time[row] / 1e3:,.1f} us with {size:,} backends" for size in COLD_SIZES
+                 if (row := f"{kind}/{size}") in run.time]
         if first:
             lines += [f"A thread's first `select` and `report` after {what}, which takes the new snapshot and "
                       "leaves the old one to the next change: " + ", ".join(first) + ".", ""]
-    seen = [f"{run.median[row] / 1e3:.1f} us with {size:,} backends" for size in (10, 1000)
-            if (row := f"seen_by_all/{size}") in run.median]
+    seen = [f"{run.time[row] / 1e3:.1f} us with {size:,} backends" for size in (10, 1000)
+            if (row := f"seen_by_all/{size}") in run.time]
     if seen:
         lines += ["From a change's return until the other CPU's thread, which does nothing but select, has selected by "
                   "it: " + ", ".join(seen) + ".", ""]
-    if "floor/3" in run.median:
+    if "floor/3" in run.time:
         lines.append("References, in floors at 3 backends: " + ", ".join(
-            f"{name} {run.median[name] / run.median['floor/3']:.2f}"
-            for name in ("fetch_add", "version_check", *CLOCKS) if name in run.median) + ".")
+            f"{name} {run.time[name] / run.time['floor/3']:.2f}"
+            for name in ("fetch_add", "version_check", *CLOCKS) if name in run.time) + ".")
     return "\n".join(lines) + "\n"
 
 
