@@ -197,8 +197,9 @@ class Publication {
 
     /// Called with `mutex_`.
     Before advance(std::shared_ptr<const Snapshot> snapshot) noexcept {
+        Before before{std::exchange(snapshot_, std::move(snapshot)), std::exchange(left_, Left{})};
         version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-        return {std::exchange(snapshot_, std::move(snapshot)), std::exchange(left_, Left{})};
+        return before;
     }
 
     /// Called with `mutex_`, by the last that holds it.

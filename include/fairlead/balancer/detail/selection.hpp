@@ -8,16 +8,17 @@
 #include <mutex>
 #include <new>
 #include <random>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include <fairlead/balancer/detail/explanation.hpp>
 #include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/balancer/detail/lease_access.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/picker.hpp>
 #include <fairlead/balancer/detail/place_signal.hpp>
 #include <fairlead/balancer/detail/publication.hpp>
+#include <fairlead/balancer/detail/refusal.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/detail/subsets.hpp>
 #include <fairlead/balancer/detail/token_account.hpp>
@@ -80,24 +81,10 @@ class Selection {
                 group = subset.group;
             }
         }
-        std::vector<Explained> all;
-        if (group == nullptr) return all;  // an unknown model or tag
-        Time now{};                        // as a pick would have it
+        if (group == nullptr) return {};  // an unknown model or tag
+        Time now{};                       // as a pick would have it
         if (options_.timing || roster_.due().is_pending()) now = clock_.now();
-        for (const auto& level : group->levels) {
-            const auto visit = [&](std::size_t i, const typename S::Terms& terms) {
-                const Candidate& candidate = level.candidates[i];
-                all.push_back({std::string{candidate.name()}, level.priority, candidate.can_take(),
-                               terms.cached, terms.uncached, terms.waiting, terms.decoding, terms.pressure,
-                               terms.speed, terms.weight, terms.cost()});
-            };
-            snapshot->strategy.explain(*level.table, level.candidates, criteria, now, visit);
-        }
-        std::stable_sort(all.begin(), all.end(), [](const Explained& a, const Explained& b) {
-            if (a.priority != b.priority) return a.priority < b.priority;
-            return a.can_take != b.can_take ? a.can_take : a.cost < b.cost;
-        });
-        return all;
+        return explained(snapshot->strategy, *group, criteria, now);
     }
 
   protected:
@@ -153,7 +140,7 @@ class Selection {
 
     [[gnu::noinline]] void select_on(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
         if (!asks_for_nobody(criteria)) return select_matching(lease, lane, criteria);
-        if (lane.shortcut.is_plain) return select_plain(lease, lane, criteria);
+        if (lane.shortcut.is_plain && is_plain(criteria)) return select_plain(lease, lane, criteria);
         // The whole pool is what the lane remembers.
         select_quick(lease, lane, lane.current->pool, lane.shortcut, criteria);
     }
@@ -162,8 +149,7 @@ class Selection {
     [[gnu::noinline]] void select_plain(Lease& lease, Lane& lane, const Criteria& criteria) noexcept {
         const Candidate& sole = lane.shortcut.sole;
         std::uint64_t before = 0;
-        if (!is_plain(criteria) || !CandidateAccess::take(sole, sole.limit(), before))
-            return select_balanced(lease, lane, criteria);
+        if (!CandidateAccess::take(sole, sole.limit(), before)) return select_balanced(lease, lane, criteria);
         ::new (&lease) Lease{LeaseAccess::plain_of(sole, before)};
     }
 
@@ -385,17 +371,6 @@ class Selection {
         group.no_place.reason.store(reason, std::memory_order_relaxed);
         group.full_since.store(count, std::memory_order_release);
         return {};
-    }
-
-    /// Whether somebody in the group is closed, or has another config, than the picture has it: a change is
-    /// under way, or its picture is out by now. What is so for this picture stays so.
-    static bool is_being_changed(const Group<S>& group) noexcept {
-        for (const auto& level : group.levels) {
-            for (const auto& candidate : level.candidates) {
-                if (CandidateAccess::is_outdated(candidate)) return true;
-            }
-        }
-        return false;
     }
 
     /// Nobody could take it, since a change concerns all of them: a refusal would be wrong, so this waits for
