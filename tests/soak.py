@@ -222,7 +222,7 @@ class Soak:
                 self.wrong.append(f"{kind}: broken, though {backend} was well")
         except (ValueError, KeyError, IndexError, ConnectionError) as error:
             client.drop()
-            self.wrong.append(f"{kind} after {time.monotonic() - began:.2f} s"
+            self.wrong.append(f"{time.time():.3f} {kind} after {time.monotonic() - began:.2f} s"
                               f"{'' if fresh else ' on a kept connection'}: {error}")
 
     def mishaps_since(self, began):

@@ -40,7 +40,9 @@ work=$(mktemp -d)
 status=0
 python3 tests/soak.py "$minutes" --bin "$bin" --work "$work" "${more[@]}" || status=$?
 if [ $status -ne 0 ]; then
-    echo "the end of what the programs said:" >&2
+    mkdir -p build
+    cp "$work/log" build/soak-failed.log
+    echo "the end of what the programs said, all of which is in build/soak-failed.log:" >&2
     tail -n 40 "$work/log" >&2
 fi
 rm -rf "$work"
