@@ -166,6 +166,9 @@ class Soak:
             "health_check_interval": self.random.choice([1, 2]),
             # Beliefs about caches grow with the prompts seen: to this within the first minute.
             "prefix_cache_blocks": 1000,
+            # Three of four may be out at once: with half, the one killed while another was still out and a third
+            # drained would stay in, and cost more further tries than the retry budget has.
+            "max_ejected": 0.8,
             "base_ejection": 0.5, "max_ejection": 2, "queue_timeout": 20, "rest_max": 1}
         if not valid:
             settings["max_retries"] = -1
