@@ -2,6 +2,7 @@
 #include "benchmark/cold_path.hpp"
 
 #include "benchmark/pinned.hpp"
+#include "benchmark/repetitions.hpp"
 #include "benchmark/subject.hpp"
 
 #include <benchmark/benchmark.h>
@@ -135,17 +136,19 @@ void seen_by_all(benchmark::State& state) {
     for (auto& thread : threads) thread.join();
 }
 
+template <class Body, class What>
+benchmark::internal::Benchmark* add(const char* name, Body body, const What& what, std::int64_t size) {
+    auto* row = benchmark::RegisterBenchmark(name, body, what)->Arg(size);
+    return size == 10'000 ? row->Repetitions(repetitions_in_memory) : row;
+}
+
 }  // namespace
 
 void register_cold_path() {
     for (const auto& strategy : strategies()) {
         for (const std::int64_t size : {10, 100, 1000, 10'000}) {
-            benchmark::RegisterBenchmark(("build_" + strategy).c_str(), build, strategy)
-                ->Arg(size)
-                ->Unit(benchmark::kMillisecond);
-            benchmark::RegisterBenchmark(("publish_" + strategy).c_str(), publish, strategy)
-                ->Arg(size)
-                ->Unit(benchmark::kMillisecond);
+            add(("build_" + strategy).c_str(), build, strategy, size)->Unit(benchmark::kMillisecond);
+            add(("publish_" + strategy).c_str(), publish, strategy, size)->Unit(benchmark::kMillisecond);
         }
 #ifdef FAIRLEAD_MEMORY
         benchmark::RegisterBenchmark(("memory_" + strategy).c_str(), memory, strategy)
@@ -155,12 +158,8 @@ void register_cold_path() {
 #endif
     }
     for (const std::int64_t size : {10, 100, 1000, 10'000}) {
-        benchmark::RegisterBenchmark("first_after_change", first_after_change, false)
-            ->Arg(size)
-            ->Iterations(changes);
-        benchmark::RegisterBenchmark("first_after_change_of_all", first_after_change, true)
-            ->Arg(size)
-            ->Iterations(changes);
+        add("first_after_change", first_after_change, false, size)->Iterations(changes);
+        add("first_after_change_of_all", first_after_change, true, size)->Iterations(changes);
     }
     for (const std::int64_t size : {10, 1000}) {
         benchmark::RegisterBenchmark("seen_by_all", seen_by_all)->Arg(size)->Iterations(50)->UseManualTime();

@@ -27,7 +27,7 @@ class Run:
         for run in content["benchmarks"]:
             if run.get("run_type") != "iteration":
                 continue
-            name = re.sub(r"/(iterations:\d+|manual_time|real_time)", "", run["run_name"])
+            name = re.sub(r"/(iterations:\d+|repeats:\d+|manual_time|real_time)", "", run["run_name"])
             # The CPU's time, which other programs cannot take away; how two threads get on shows in real time only.
             real = run["threads"] > 1 or "threads:" in name or "manual_time" in run["run_name"]
             kind = "real_time" if real else "cpu_time"
@@ -35,7 +35,7 @@ class Run:
             if "bytes_a_backend" in run:
                 counters.setdefault(name, []).append(run["bytes_a_backend"])
         self.time = {name: statistics.median(values) if real else min(values) for (name, real), values in times.items()}
-        self.repetitions = max(len(values) for values in times.values())
+        self.repetitions = min(len(values) for values in times.values())
         self.bytes = {name: statistics.median(values) for name, values in counters.items()}
 
     def floors(self, name):

@@ -8,6 +8,7 @@
 #include <fairlead/model/prompt_hasher.hpp>
 
 #include "benchmark/prefix.hpp"
+#include "benchmark/repetitions.hpp"
 #include "support/fleet.hpp"
 
 #include <array>
@@ -21,6 +22,7 @@
 namespace {
 
 using namespace fairlead;
+using benchmarks::repetitions_in_memory;
 
 constexpr std::size_t backends = 64;
 constexpr std::size_t capacity = 31'250;
@@ -161,12 +163,18 @@ void look_up_and_note_new(benchmark::State& state, std::uint32_t known) {
 }
 void hash_16_kib(benchmark::State& state) { hash_prompt(state, 16'384); }
 
-BENCHMARK(look_up_held)->Name("prefix_lookup/64x31250/256");
-BENCHMARK(look_up_common)->Name("prefix_lookup_common/64x31250/256");
-BENCHMARK(look_up_stairs)->Name("prefix_lookup_stairs/64x31250/256");
-BENCHMARK(look_up_and_note_held)->Name("prefix_lookup_and_note_known/64x31250/256");
-BENCHMARK_CAPTURE(look_up_and_note_new, mixed, 3)->Name("prefix_lookup_and_note/64x31250/256");
-BENCHMARK_CAPTURE(look_up_and_note_new, all_new, 0)->Name("prefix_lookup_and_note_new/64x31250/256");
+BENCHMARK(look_up_held)->Name("prefix_lookup/64x31250/256")->Repetitions(repetitions_in_memory);
+BENCHMARK(look_up_common)->Name("prefix_lookup_common/64x31250/256")->Repetitions(repetitions_in_memory);
+BENCHMARK(look_up_stairs)->Name("prefix_lookup_stairs/64x31250/256")->Repetitions(repetitions_in_memory);
+BENCHMARK(look_up_and_note_held)
+    ->Name("prefix_lookup_and_note_known/64x31250/256")
+    ->Repetitions(repetitions_in_memory);
+BENCHMARK_CAPTURE(look_up_and_note_new, mixed, 3)
+    ->Name("prefix_lookup_and_note/64x31250/256")
+    ->Repetitions(repetitions_in_memory);
+BENCHMARK_CAPTURE(look_up_and_note_new, all_new, 0)
+    ->Name("prefix_lookup_and_note_new/64x31250/256")
+    ->Repetitions(repetitions_in_memory);
 BENCHMARK(hash_16_kib)->Name("prompt_hasher/16KiB");
 
 /// Bytes of the process that lie in memory; 0 where the system does not say.
