@@ -77,10 +77,17 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
                 asio::bind_executor(exchange_->get_executor(),
                                     [self = shared_from_this(), name](std::error_code error,
                                                                       const fairlead::HttpResponse& answer) {
-                                        if (!error && answer.status == 200)
-                                            self->entries_.note(name, answer.body);
-                                        self->one_came();
+                                        self->take(name, error, answer);
                                     })));
+    }
+
+    void take(const std::string& name, std::error_code error, const fairlead::HttpResponse& answer) {
+        if (!error && answer.status == 200) {
+            entries_.note(name, answer.body);
+        } else {
+            failure_ = error ? could_not_relay_response(error, {}) : answer;
+        }
+        one_came();
     }
 
     void one_came() {
@@ -98,6 +105,8 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
         } else {
             const auto wanted = std::string_view{path_}.substr(all_models.size() + 1);
             body = entries_.find(wanted);
+            // Of one model without a name only its engine could have told.
+            if (!body && entries_.is_sole() && failure_) return *failure_;
             if (!body) return error_response(unknown_model(wanted));
         }
         fairlead::HttpResponse response;
@@ -114,6 +123,7 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
     ModelEntries entries_;
     const std::string path_;
     std::deque<asio::cancellation_signal> cancel_{};  // a signal does not move
+    std::optional<fairlead::HttpResponse> failure_{};
     std::size_t waits_for_ = 0;
 };
 
@@ -126,8 +136,9 @@ bool is_model_list(std::string_view target) noexcept {
 }
 
 void list_models(const RelayContext& context, const std::shared_ptr<Exchange>& exchange) {
-    // The engine's own word is the best where nothing is to be added.
-    if (context.router.models().size() <= 1 && context.settings.get()->model_aliases.empty()) {
+    // The engine's own word is the best where nothing is to be added. (Of one model vLLM knows none.)
+    const bool is_whole = without_query(exchange->request().target) == all_models;
+    if (is_whole && context.router.models().size() <= 1 && context.settings.get()->model_aliases.empty()) {
         return relay(context, exchange);
     }
     std::make_shared<Listing>(context, exchange)->run();

@@ -103,6 +103,36 @@ TEST_CASE("one model of the list is found by its name, also percent-encoded") {
     CHECK(nlohmann::json::parse(body_of(unknown)).at("error").at("code") == "model_not_found");
 }
 
+TEST_CASE("one of the models that an only engine lists is found, though that engine cannot tell of one") {
+    Recorder engine{json_answer(R"({"object":"list","data":[{"id":"qwen"},{"id":"org/adapter"}]})")};
+    World world;
+    world.backend_at("a", engine.url(), GENERATE("", "qwen"));
+    world.start();
+    CHECK(body_of(world.ask(get("/v1/models/org/adapter"))) == R"({"id":"org/adapter"})");
+    CHECK(engine.last().starts_with("GET /v1/models HTTP"));
+    CHECK(status_of(world.ask(get("/v1/models/gpt"))) == 404);
+}
+
+TEST_CASE("an only engine that does not answer does not make a model unknown") {
+    World world;
+    SECTION("gone") {
+        world.backend("a", "").stop();
+        world.start();
+        CHECK(status_of(world.ask(get("/v1/models/qwen"))) == 502);
+    }
+    SECTION("with an answer of its own") {
+        Recorder engine{
+            "HTTP/1.1 418 No\r\nContent-Type: text/x\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"};
+        world.backend_at("a", engine.url(), "");
+        world.start();
+        const auto response = world.ask(get("/v1/models/qwen"));
+        CHECK(status_of(response) == 418);
+        CHECK(body_of(response) == "no");
+        CHECK(response.find("Content-Type: text/x\r\n") != std::string::npos);
+    }
+}
+
 TEST_CASE("a model whose backends are gone stands in the list all the same") {
     World world;
     world.backend("a", "qwen");
