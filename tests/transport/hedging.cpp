@@ -1,11 +1,19 @@
 // One more try for an answer that is late, and copies for mirrors.
+#include <atomic>
 #include <chrono>
+#include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_future.hpp>
 
 #include <fairlead/fairlead.hpp>
 #include <fairlead/transport/async.hpp>
@@ -67,6 +75,24 @@ struct Hedging {
     std::vector<int> statuses;
     std::vector<std::error_code> errors;
     Balancer<RoundRobin, ScriptedTransport<>> balancer;
+};
+
+/// Answers after a millisecond or two.
+struct TimedTransport {
+    using Request = int;
+    using Response = int;
+    asio::io_context* io;
+
+    asio::io_context::executor_type get_executor() const { return io->get_executor(); }
+    template <class Handler>
+    void async_send(const BackendConfig&, int request, Deadline, Handler handler) {
+        auto timer = std::make_shared<asio::steady_timer>(*io, 1ms + 100us * (request % 8));
+        timer->async_wait(
+            [timer, on = handler.get_executor(), handler = std::move(handler)](std::error_code) mutable {
+                asio::post(on, [handler = std::move(handler)]() mutable { handler(std::error_code{}, 200); });
+            });
+    }
+    static Outcome outcome(std::error_code, int) { return Outcome::success; }
 };
 
 std::uint32_t in_flight(const Balancer<RoundRobin, ScriptedTransport<>>& balancer) {
@@ -190,6 +216,52 @@ TEST_CASE("cancelling a hedged request cancels both tries") {
     CHECK(h.errors.back() == Errc::cancelled);
     CHECK(h.script().cancelled == 2);
     CHECK(in_flight(h.balancer) == 0);
+}
+
+TEST_CASE("answers that were under way when hedging came on tell nothing of how long answers take") {
+    Hedging h;
+    Options off = Hedging::with_hedges();
+    off.hedge_quantile = 0;
+    CHECK_FALSE(h.balancer.set_options(off));
+    for (int i = 0; i < 30; ++i) h.begin();
+    CHECK_FALSE(h.balancer.set_options(Hedging::with_hedges()));
+    for (const auto& backend : std::vector{h.script().asked}) h.script().complete(backend, {});
+    h.finish();
+    CHECK(h.statuses == std::vector<int>(30, 200));
+
+    h.script().asked.clear();
+    h.begin();
+    h.io.restart();
+    while (h.script().asked.size() < 2 && h.io.run_one_for(10s) != 0) {
+    }
+    CHECK(h.script().asked.size() == 2);  // after a millisecond, by what was known before
+}
+
+TEST_CASE("whether a request may be hedged is settled when it begins, on any thread") {
+    asio::io_context io;
+    auto work = asio::make_work_guard(io);
+    Options options = Hedging::with_hedges();
+    options.hedge_quantile = 0.5;
+    options.retry_budget_min = 1e6;
+    Balancer<RoundRobin, TimedTransport> balancer{fleet(2, 4), options, TimedTransport{&io}};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { io.run(); });
+    std::atomic<int> answers{0};
+    for (int i = 0; i < 50; ++i) balancer.async_send(i, asio::use_future).get();  // how long answers take
+    const auto flood = [&] {
+        for (int i = 0; i < 500; ++i) balancer.async_send(i, [&](std::error_code, int) { ++answers; });
+    };
+    // Most wait for the 8 places while hedging goes, and while it comes on.
+    flood();
+    options.hedge_quantile = 0;
+    CHECK_FALSE(balancer.set_options(options));
+    flood();
+    options.hedge_quantile = 0.5;
+    CHECK_FALSE(balancer.set_options(options));
+    work.reset();
+    for (auto& thread : threads) thread.join();
+    CHECK(answers == 1000);
+    for (const auto& each : balancer.snapshot()) CHECK(each.in_flight == 0);
 }
 
 TEST_CASE("a mirror gets its share of copies, never serves, and neither delays nor fails anything") {

@@ -108,7 +108,7 @@ class Exchange {
 
     /// Whether one more backend may be asked when no answer of `backend` came in time, and after how long.
     std::optional<Duration> hedge_after(const BackendConfig& backend) const {
-        if (!core_.tries().hedges() || options_.retry == RequestOptions::Retry::never) return std::nullopt;
+        if (options_.retry == RequestOptions::Retry::never) return std::nullopt;
         return core_.tries().hedge_after(backend.model_name);
     }
 

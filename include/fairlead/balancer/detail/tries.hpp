@@ -68,11 +68,14 @@ class Tries {
         latencies_[model].add(after);
     }
 
-    /// How long an answer may take before one more backend is asked. Nothing while too little is known.
+    /// How long an answer may take before one more backend is asked. Nothing while too little is known, or
+    /// hedging is off.
     std::optional<Duration> hedge_after(const std::string& model) const {
+        const double quantile = options_->hedge_quantile;
+        if (quantile <= 0) return std::nullopt;
         const std::lock_guard lock{mutex_};
         const auto known = latencies_.find(model);
-        return known == latencies_.end() ? std::nullopt : known->second.quantile(options_->hedge_quantile);
+        return known == latencies_.end() ? std::nullopt : known->second.quantile(quantile);
     }
 
     /// Whether this request is one of those that are also sent to a mirror.

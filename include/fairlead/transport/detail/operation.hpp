@@ -37,7 +37,8 @@ enum class Where : std::uint8_t { initiating, executor };
 /// the end of a try means (`tried(...)`), and completes with what there is (`give_up(error, wait, where)`).
 ///
 /// At most two tries are under way at once, the second a hedge. Threads: the steps run one at a time, on the
-/// handler's executor; on a strand above it while hedging is on, because only then two things are awaited.
+/// handler's executor; on a strand above it if hedging was on when it began, because only then two things are
+/// awaited.
 template <class Derived, class Core, class Transport, class Handler>
 class Operation : public std::enable_shared_from_this<Derived> {
   public:
@@ -54,7 +55,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
           exchange_{core, criteria_.view(), repeats ? options : once(options)},
           work_{asio::prefer(executor_of(handler, default_executor(transport)),
                              asio::execution::outstanding_work.tracked)},
-          executor_{core.tries().hedges() ? asio::any_io_executor{asio::make_strand(work_)} : work_},
+          hedges_{core.tries().hedges()},
+          executor_{hedges_ ? asio::any_io_executor{asio::make_strand(work_)} : work_},
           slot_{asio::get_associated_cancellation_slot(handler)},
           handler_{std::move(handler)} {}
 
@@ -64,14 +66,14 @@ class Operation : public std::enable_shared_from_this<Derived> {
                 if (const auto self = weak.lock()) self->cancel(type);
             });
         }
-        if (!core_.tries().hedges()) return step(Where::initiating);
+        if (!hedges_) return step(Where::initiating);
         asio::post(executor_, [self = this->shared_from_this()] { self->step(Where::executor); });
     }
 
   protected:
     struct Try {
         Lease lease{};
-        // While hedging: the lease may go before the transport is done. Apart, because it is large.
+        // Where hedges may come: the lease may go before the transport is done. Apart, because it is large.
         std::unique_ptr<BackendConfig> config{};
         asio::cancellation_signal signal{};
         Time began{};
@@ -139,7 +141,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
 
     /// An answer came, or its head: what hedges are timed by.
     void note_answer(const Try& answered) {
-        if (!core_.tries().hedges()) return;
+        if (!hedges_) return;
         core_.tries().answered(answered.backend().model_name, core_.clock().now() - answered.began);
     }
 
@@ -233,7 +235,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
         Try& next = tries_[which];
         next.lease = std::move(lease);
         next.under_way = true;
-        if (core_.tries().hedges()) {
+        if (hedges_) {
             next.config = std::make_unique<BackendConfig>(*next.lease);
             next.began = core_.clock().now();
         }
@@ -248,7 +250,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
     }
 
     void plan_hedge(Try& first) {
-        if (!core_.tries().hedges()) return;
+        if (!hedges_) return;
         const auto after = exchange_.hedge_after(*first.lease);
         if (!after) return;
         hedge_timer_ = std::make_unique<asio::steady_timer>(executor_, *after);
@@ -270,6 +272,8 @@ class Operation : public std::enable_shared_from_this<Derived> {
     }
 
     asio::any_io_executor work_;  // the handler's, kept busy until it is called
+    const bool
+        hedges_;  // for this request's whole life: the option may change while it waits or is under way
     const asio::any_io_executor executor_;
     asio::associated_cancellation_slot_t<Handler> slot_;
     Handler handler_;
