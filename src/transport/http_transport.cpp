@@ -1,6 +1,7 @@
 // The transport's face: making one, probes, and what an exchange's end means.
 #include <fairlead/transport/http_transport.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -40,10 +41,20 @@ Outcome HttpTransport::outcome(std::error_code error, const HttpResponse& respon
          {TransportErrc::bad_method, TransportErrc::bad_target_to_send, TransportErrc::bad_header_to_send}) {
         if (error == make_error_code(ours)) return Outcome::cancelled;
     }
-    if (is_timeout(error)) return Outcome::timeout;
+    for (const std::error_code lack :
+         {make_error_code(asio::error::no_descriptors), make_error_code(asio::error::no_memory),
+          make_error_code(asio::error::no_buffer_space), std::error_code{ENFILE, asio::system_category()}}) {
+        if (error == lack) return Outcome::cancelled;
+    }
+    Outcome outcome = is_timeout(error) ? Outcome::timeout : Outcome::connect_error;
+    for (const auto before :
+         {TransportErrc::name_not_found, TransportErrc::connection_refused, TransportErrc::unreachable,
+          TransportErrc::connect_timeout, TransportErrc::tls_failed, TransportErrc::certificate_refused}) {
+        if (error == make_error_code(before)) outcome.unsent = true;
+    }
     // Not the backend's fault, and the next one would fare no better.
     if (error == make_error_code(TransportErrc::response_too_large)) return Outcome::client_error;
-    return Outcome::connect_error;
+    return outcome;
 }
 
 namespace detail {

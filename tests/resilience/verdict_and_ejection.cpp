@@ -73,6 +73,10 @@ TEST_CASE("a try is repeated only with retries left, before the deadline and bef
     CHECK(next_try(begun, {}, true, after(0s)) == NextTry::none);
     FailedTry never{.outcome = outcome, .retries_left = 1, .wish = RequestOptions::Retry::never};
     CHECK(next_try(never, {}, true, after(0s)) == NextTry::none);
+    Outcome unsent = Outcome::connect_error;
+    unsent.unsent = true;
+    FailedTry harmless{.outcome = unsent, .retries_left = 1, .wish = RequestOptions::Retry::never};
+    CHECK(next_try(harmless, {}, true, after(0s)) == NextTry::elsewhere);
 }
 
 TEST_CASE("the back-off's limit doubles from 50 ms to 1 s, and the pause is below it") {

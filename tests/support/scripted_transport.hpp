@@ -28,6 +28,13 @@ struct Answer {
     std::error_code error{};
 };
 
+/// No connection, which nothing was sent over where it was refused.
+inline Outcome failed(std::error_code error) {
+    Outcome outcome = Outcome::connect_error;
+    outcome.unsent = error == std::errc::connection_refused;
+    return outcome;
+}
+
 /// For a test on one thread; copies share their script.
 template <class RequestType = std::string>
 class ScriptedTransport {
@@ -88,7 +95,7 @@ class ScriptedTransport {
 
     static Outcome outcome(std::error_code error, const Answer& answer) {
         if (error == Errc::cancelled) return Outcome::cancelled;
-        return error ? Outcome{Outcome::connect_error} : Outcome::from_status(answer.status);
+        return error ? failed(error) : Outcome::from_status(answer.status);
     }
 
   private:
@@ -123,7 +130,7 @@ class ScriptedBlocking {
         return answer;
     }
     static Outcome outcome(std::error_code error, const Answer& answer) {
-        return error ? Outcome{Outcome::connect_error} : Outcome::from_status(answer.status);
+        return error ? failed(error) : Outcome::from_status(answer.status);
     }
 
   private:

@@ -138,6 +138,46 @@ TEST_CASE("the same backend is asked again only when there is no other, after a 
     CHECK(two.asked[0] != two.asked[1]);
 }
 
+TEST_CASE("back-pressure is tried elsewhere; where there is none it is the answer, at once") {
+    const auto sole = both(1, rules(2), [](const std::string&) { return Answer{.status = 429}; });
+    CHECK(sole.status == 429);
+    CHECK(sole.asked.size() == 1);
+    const auto two = both(2, rules(2), [](const std::string&) { return Answer{.status = 429}; });
+    CHECK(two.status == 429);
+    CHECK(two.asked.size() == 2);
+    CHECK(distinct(two.asked) == 2);
+    int calls = 0;
+    const auto mended =
+        both(2, rules(2), [&](const std::string&) { return Answer{.status = ++calls % 2 == 1 ? 429 : 200}; });
+    CHECK(mended.status == 200);
+}
+
+TEST_CASE(
+    "with back-pressure for an answer nobody's rest is waited for, and no try is paid that is not made") {
+    asio::io_context io;
+    Balancer<RoundRobin, ScriptedTransport<>> balancer{fleet(2), rules(2), ScriptedTransport<>{io}};
+    std::vector<std::string> reasons;
+    balancer.on_event([&](const Event& event) {
+        if (event.kind == Event::Kind::retry) reasons.emplace_back(event.reason);
+    });
+    auto& script = balancer.transport().script();
+    script.answer = [](const std::string&) { return Answer{.status = 429}; };
+    int status = 0;
+    const auto send = [&] {
+        status = 0;
+        balancer.async_send("x", [&](std::error_code, const Answer& answer) { status = answer.status; });
+        io.restart();
+        io.run_for(2s);
+    };
+    const std::vector<std::string_view> first{"b0"};
+    balancer.report(balancer.select({.exclude = first}), Outcome::rate_limited);  // b1 rests for 5 s
+    send();
+    CHECK(status == 429);
+    CHECK(script.asked == std::vector<std::string>{"b0"});
+    CHECK(reasons.empty());
+    CHECK(balancer.totals().retries == 0);
+}
+
 TEST_CASE("what must not be repeated is not: by wish, by outcome, by option") {
     RequestOptions once;
     once.retry = RequestOptions::Retry::never;
@@ -148,6 +188,14 @@ TEST_CASE("what must not be repeated is not: by wish, by outcome, by option") {
               },
               once)
               .asked.size() == 1);
+    // What was refused before any of it was sent cannot be done twice.
+    CHECK(both(
+              3, rules(2),
+              [](const std::string&) {
+                  return Answer{0, std::make_error_code(std::errc::connection_refused)};
+              },
+              once)
+              .asked.size() == 3);
     for (const int status : {200, 301, 400, 404, 422}) {
         const auto result = both(3, rules(2), [&](const std::string&) { return Answer{.status = status}; });
         CHECK(result.asked.size() == 1);

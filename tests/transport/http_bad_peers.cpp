@@ -108,6 +108,17 @@ TEST_CASE("a backend that is not there has its own errors") {
     CHECK(send(io, http, backend_at("http://no-such-host.invalid"), post()).error == E::name_not_found);
 }
 
+TEST_CASE("an outcome tells whether any of the request was sent") {
+    for (const auto before : {E::name_not_found, E::connection_refused, E::unreachable, E::connect_timeout,
+                              E::tls_failed, E::certificate_refused}) {
+        CHECK(HttpTransport::outcome(before, {}).unsent);
+    }
+    for (const auto after : {E::write_failed, E::closed_before_response, E::connection_reset,
+                             E::response_timeout, E::bad_status}) {
+        CHECK_FALSE(HttpTransport::outcome(after, {}).unsent);
+    }
+}
+
 TEST_CASE("each silence has its own error") {
     const auto silent = says("", false);
     const auto head = says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", false);

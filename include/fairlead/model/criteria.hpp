@@ -30,7 +30,7 @@ inline constexpr Criteria any_backend{};
 struct RequestOptions {
     enum class Retry : std::uint8_t {
         inherit,  ///< as `Options` say
-        never     ///< one try: for a request that must not be sent twice
+        never     ///< for a request that must not be sent twice: another try only after `Outcome::unsent`
     };
 
     Deadline deadline{};           ///< of the balancer's clock; waiting and all tries end by then

@@ -26,11 +26,15 @@ struct Outcome {
     Kind kind = success;
     int status = 0;  ///< the HTTP status when there was one, else 0
 
-    std::optional<Duration> latency{};      ///< measured by the lease unless given
+    /// For the distribution of latencies (`BackendFigures::response_times`); measured by the lease unless
+    /// given. What `response_time` goes by, and the average, is for how long the place was taken, in any
+    /// case.
+    std::optional<Duration> latency{};
     std::optional<Duration> first_byte{};   ///< from the start to the answer's first byte, when known
     std::optional<Duration> retry_after{};  ///< what the backend asked for (`Retry-After`)
-    std::uint64_t prompt_tokens = 0;        ///< as the answer's `usage` tells; 0 when unknown
-    std::uint64_t completion_tokens = 0;    ///< as the answer's `usage` tells; 0 when unknown
+    bool unsent = false;              ///< it failed before any of the request was sent: see `Retry::never`
+    std::uint64_t prompt_tokens = 0;  ///< as the answer's `usage` tells; 0 when unknown
+    std::uint64_t completion_tokens = 0;  ///< as the answer's `usage` tells; 0 when unknown
 
     constexpr Outcome() noexcept = default;
     constexpr Outcome(Kind k) noexcept : kind{k} {}  // NOLINT: a kind is an outcome

@@ -37,7 +37,7 @@ enum class NextTry : std::uint8_t {
 /// `elsewhere`: there is a backend not tried yet. Thread safe; no state.
 constexpr NextTry next_try(const FailedTry& failed, const RetryOn& on, bool elsewhere, Time now) noexcept {
     if (failed.answer_begun || failed.retries_left == 0) return NextTry::none;
-    if (failed.wish == RequestOptions::Retry::never) return NextTry::none;
+    if (failed.wish == RequestOptions::Retry::never && !failed.outcome.unsent) return NextTry::none;
     if (!retries(failed.outcome, on, failed.own_key)) return NextTry::none;
     if (failed.deadline.is_set() && failed.deadline.passed(now)) return NextTry::none;
     return elsewhere ? NextTry::elsewhere : NextTry::same_after_back_off;

@@ -38,9 +38,11 @@ struct Step {
 template <class Core>
 class Exchange {
   public:
-    /// `criteria` is copied, what it points to is not.
-    Exchange(Core& core, const Criteria& criteria, const RequestOptions& options) noexcept
-        : core_{core}, wanted_{criteria}, now_asked_{criteria}, options_{options} {
+    /// `criteria` is copied, what it points to is not. `is_kept`: the caller still has the request after a
+    /// try.
+    Exchange(Core& core, const Criteria& criteria, const RequestOptions& options,
+             bool is_kept = true) noexcept
+        : core_{core}, wanted_{criteria}, now_asked_{criteria}, options_{options}, is_kept_{is_kept} {
         if (options.retries_used == 0) core.tries().count_request();
     }
 
@@ -61,13 +63,22 @@ class Exchange {
         if (!may_queue || core_.options().queue_limit == 0) return placed(core_.select(now_asked_));
         if (!core_.line().is_empty()) return {.kind = Step::Kind::queue};
         Lease lease = core_.select(now_asked_);
-        const bool waits = !lease && core_.line().is_worth_it(lease.error()) && in_time(lease.retry_after());
+        // Back-pressure is an answer, and asks for no other backend's rest to be waited for.
+        const bool waits = !lease && core_.line().is_worth_it(lease.error()) &&
+                           in_time(lease.retry_after()) &&
+                           !(unpaid_ != nullptr && lease.error() == Errc::all_resting);
         return waits ? Step{.kind = Step::Kind::queue} : placed(std::move(lease));
     }
 
     /// What the choice, or the wait for a place, came to.
     Step placed(Lease lease) {
-        if (lease) return {Step::Kind::send, std::move(lease)};
+        if (lease) {
+            const char* const reason = std::exchange(unpaid_, nullptr);
+            if (reason != nullptr && !core_.tries().take(tried_.back(), reason))
+                return give_up(Errc::all_excluded);
+            return {Step::Kind::send, std::move(lease)};
+        }
+        if (unpaid_ != nullptr) return {Step::Kind::give_up, std::move(lease)};
         const bool all_tried = lease.error() == Errc::all_excluded && !tried_.empty() && !repeating_;
         if (!all_tried) return {Step::Kind::give_up, std::move(lease)};
         again_ = true;
@@ -79,6 +90,7 @@ class Exchange {
     /// A try on `backend` ended, with nothing of its answer given to the caller yet: whether there is to be
     /// another, by the outcome, the options, the deadline and the retry budget. Throws std::bad_alloc.
     bool wants_another(const BackendConfig& backend, const Outcome& outcome) {
+        if (!is_kept_) return false;
         const auto tries = options_.retries_used + further_tries();
         const std::uint32_t most = core_.tries().max_retries();
         const FailedTry failed{.outcome = outcome,
@@ -89,7 +101,11 @@ class Exchange {
         // Whether there is an elsewhere is found out by `next`.
         if (next_try(failed, core_.options().retry_on, true, core_.clock().now()) == NextTry::none)
             return false;
-        if (!core_.tries().take(backend.name, to_string(outcome.kind))) return false;
+        // After back-pressure the answer is at hand, and the same backend is not asked again while it rests:
+        // there is a further try if there is an elsewhere, and only then is it paid for.
+        const char* const reason = to_string(outcome.kind);
+        unpaid_ = judge(outcome, failed.own_key).rests ? reason : nullptr;
+        if (unpaid_ == nullptr && !core_.tries().take(backend.name, reason)) return false;
         tried_.push_back(backend.name);
         return true;
     }
@@ -108,7 +124,7 @@ class Exchange {
 
     /// Whether one more backend may be asked when no answer of `backend` came in time, and after how long.
     std::optional<Duration> hedge_after(const BackendConfig& backend) const {
-        if (options_.retry == RequestOptions::Retry::never) return std::nullopt;
+        if (options_.retry == RequestOptions::Retry::never || !is_kept_) return std::nullopt;
         return core_.tries().hedge_after(backend.model_name);
     }
 
@@ -145,11 +161,13 @@ class Exchange {
     const Criteria wanted_;
     Criteria now_asked_;
     RequestOptions options_;
+    const bool is_kept_;
     std::vector<std::string> tried_{};
     std::vector<std::string_view> excluded_{};
     std::uint32_t pauses_ = 0;
-    bool again_ = false;      // all have been tried: the next try may go where one has been
-    bool repeating_ = false;  // the present one may
+    bool again_ = false;            // all have been tried: the next try may go where one has been
+    bool repeating_ = false;        // the present one may
+    const char* unpaid_ = nullptr;  // why a further try is wanted that the budget pays when it finds a place
 };
 
 }  // namespace fairlead::detail

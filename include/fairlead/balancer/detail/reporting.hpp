@@ -60,8 +60,8 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
     }
 
     [[gnu::always_inline]] void report(Lease&& lease, const Outcome& outcome) noexcept {
-        const bool says_more =
-            (outcome.prompt_tokens | outcome.completion_tokens) != 0 || outcome.first_byte.has_value();
+        const bool says_more = (outcome.prompt_tokens | outcome.completion_tokens) != 0 ||
+                               outcome.first_byte.has_value() || outcome.latency.has_value();
         if (!says_more) return report(std::move(lease), outcome.kind, outcome);
         if (auto* backend = LeaseAccess::backend(lease)) report_balanced(lease, *backend, outcome);
     }
@@ -135,6 +135,8 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
                 backend->streamed.fetch_add(static_cast<std::uint64_t>(std::max(0.0, streamed)),
                                             std::memory_order_relaxed);
             }
+            if (outcome.latency) [[unlikely]]
+                took = *outcome.latency;
             if (Histogram::is_slow(took)) backend->response_times.add(took);
         }
         TokenAccount::end(*backend, lease);

@@ -44,7 +44,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
   public:
     using Request = typename Transport::Request;
     using Response = typename Transport::Response;
-    static constexpr bool repeats = std::copy_constructible<Request>;
+    static constexpr bool repeats = std::copy_constructible<Request>;  // else it is sent once
 
     Operation(Core& core, Transport& transport, Request request, OwnedCriteria criteria,
               const RequestOptions& options, Handler handler)
@@ -52,7 +52,7 @@ class Operation : public std::enable_shared_from_this<Derived> {
           transport_{transport},
           request_{std::move(request)},
           criteria_{std::move(criteria)},
-          exchange_{core, criteria_.view(), repeats ? options : once(options)},
+          exchange_{core, criteria_.view(), options, repeats},
           work_{asio::prefer(executor_of(handler, default_executor(transport)),
                              asio::execution::outstanding_work.tracked)},
           hedges_{core.tries().hedges()},
@@ -189,12 +189,6 @@ class Operation : public std::enable_shared_from_this<Derived> {
         std::shared_ptr<Derived> self;
         void operator()(Lease lease) const { self->placed(std::move(lease)); }
     };
-
-    /// A request that cannot be copied is sent once.
-    static RequestOptions once(RequestOptions options) noexcept {
-        options.retry = RequestOptions::Retry::never;
-        return options;
-    }
 
     void act(Step next, Where where) {
         switch (next.kind) {
