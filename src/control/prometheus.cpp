@@ -17,6 +17,7 @@
 
 #include <fairlead/model/event.hpp>
 #include <fairlead/model/outcome.hpp>
+#include <fairlead/model/validate.hpp>
 
 namespace fairlead::detail {
 namespace {
@@ -25,15 +26,21 @@ constexpr std::array all_states{BackendState::healthy,   BackendState::resting, 
                                 BackendState::unhealthy, BackendState::draining, BackendState::disabled};
 
 /// One label's value: the format escapes these three and nothing else.
+/// What is no UTF-8 would spoil the whole page: a byte of it becomes U+FFFD, as in the admin API.
 std::string escaped_label(std::string_view value) {
     std::string text;
     text.reserve(value.size());
-    for (const char c : value) {
-        if (c == '\\' || c == '"') text += '\\';
-        if (c == '\n')
+    for (std::size_t at = 0; at < value.size();) {
+        const std::size_t begin = at;
+        if (!detail::next_code_point(value, at)) {
+            text += "\xEF\xBF\xBD";
+            ++at;
+        } else if (value[begin] == '\n') {
             text += "\\n";
-        else
-            text += c;
+        } else {
+            if (value[begin] == '\\' || value[begin] == '"') text += '\\';
+            text += value.substr(begin, at - begin);
+        }
     }
     return text;
 }

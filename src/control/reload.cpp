@@ -2,6 +2,8 @@
 #include <fairlead/control/reload.hpp>
 
 #include <map>
+#include <set>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -99,8 +101,10 @@ void take_over(Options& running, const Options& before, const Options& after) {
 std::error_code check(const Settings& settings) {
     if (!validate(settings.options).empty()) return Errc::bad_option;
     if (!AnyStrategy::from_name(settings.strategy)) return Errc::unknown_strategy;
+    std::set<std::string_view> names;
     for (const auto& backend : settings.backends) {
         if (const auto error = validate(backend)) return error;
+        if (!names.insert(backend.name).second) return Errc::duplicate_name;
     }
     return {};
 }

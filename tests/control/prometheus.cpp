@@ -137,6 +137,9 @@ TEST_CASE("labels are escaped, and no key is told") {
     Fleet fleet;
     fleet.balancer.add({.name = "q\"b\\n 漢", .url = "http://b:1", .model_name = "line\nbreak"});
     CHECK(fleet.says("fairlead_backend_info{backend=\"q\\\"b\\\\n 漢\",model=\"line\\nbreak\"} 1"));
+    fleet.balancer.add(
+        {.name = "c", .url = "http://c:1", .model_name = "m\xFF\xC3"});  // as an environment may
+    CHECK(fleet.says("fairlead_backend_info{backend=\"c\",model=\"m\xEF\xBF\xBD\xEF\xBF\xBD\"} 1"));
     CHECK(fairlead::prometheus_text(fleet.balancer).find("sk-secret") == std::string::npos);
 }
 

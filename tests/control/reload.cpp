@@ -249,6 +249,7 @@ TEST_CASE("settings that nobody checked and that are wrong change nothing at all
     };
     is_refused(Errc::bad_option, [](Settings& after) { after.options.failure_ratio = 2; });
     is_refused(Errc::bad_weight, [](Settings& after) { after.backends[2].weight = 0; });
+    is_refused(Errc::duplicate_name, [](Settings& after) { after.backends[2].name = "b1"; });
     is_refused(Errc::unknown_strategy, [](Settings& after) { after.strategy = "best"; });
 }
 

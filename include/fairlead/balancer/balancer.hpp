@@ -281,7 +281,8 @@ class Balancer {
 
     /// What a backend's engine says of its load, as of `report.at`. It counts, fading, for three of the
     /// intervals in which such reports come. Where its process began at another time than the last report
-    /// with such a time said, by more than a second, it is first taken for `restarted`.
+    /// with such a time said, by more than a second, it is first taken for `restarted`. A figure that cannot
+    /// be (below 0, no number, a share above 1, more than a billion requests or tokens) counts as not told.
     /// `Errc::unknown_backend`. Any thread; takes the writers' mutex.
     std::error_code report_load(std::string_view name, const LoadReport& report) {
         return core_.report_load(name, report);
@@ -314,9 +315,10 @@ class Balancer {
     static constexpr bool explains = Explains<S>;
 
     /// Why a request that asks this would go where it goes: every candidate with the terms of its cost, by
-    /// priority, the one to be chosen first (or one that costs nearly the same). Empty where no backend
-    /// matches, or the strategy in force does not choose by such a cost. Changes nothing. O(backends log
-    /// backends); takes a lock for a pointer copy. Throws std::bad_alloc.
+    /// priority, the one to be chosen first (or one that costs nearly the same; `Criteria::exclude` is not
+    /// looked at, nor whose ejection or rest has just run out: that the next choice finds). Empty where no
+    /// backend matches, or the strategy in force does not choose by such a cost. Changes nothing. O(backends
+    /// log backends); takes a lock for a pointer copy. Throws std::bad_alloc.
     std::vector<Explained> explain(const Criteria& criteria) requires Explains<S> {
         return core_.explain(criteria);
     }

@@ -76,7 +76,8 @@ class [[nodiscard]] Lease {
     /// Whether a backend was chosen.
     explicit operator bool() const noexcept { return backend_ != nullptr; }
 
-    /// Why none was; empty when one was.
+    /// Why none was; empty when one was, also after the lease was reported. `Errc::no_backends` of one that
+    /// was moved from.
     std::error_code error() const noexcept {
         return state_.error == 0 ? std::error_code{} : static_cast<Errc>(state_.error);
     }

@@ -45,4 +45,36 @@ inline Duration load_interval_of(const Options& options) noexcept {
     return std::max<Duration>(options.load_interval, shared);
 }
 
+namespace detail {
+
+/// A billion requests or tokens are no engine's load but a mistake somewhere.
+inline std::optional<double> plausible_count(double value) noexcept {
+    if (!(value >= 0.0 && value <= 1e9)) return std::nullopt;  // NaN is neither
+    return value;
+}
+
+/// A share. Rounding may lift it above 1 by a hair; what lies further above is a percentage, of which nobody
+/// knows whether 0.5 is a half of the cache or of a hundredth.
+inline std::optional<double> plausible_share(double value) noexcept {
+    if (!(value >= 0.0 && value <= 1.001)) return std::nullopt;
+    return std::min(value, 1.0);
+}
+
+/// Seconds since 1970. 0 says who does not know; what lies after the year 5000 is in milliseconds.
+inline std::optional<double> plausible_start(double value) noexcept {
+    if (!(value > 0.0 && value <= 1e11)) return std::nullopt;
+    return value;
+}
+
+/// The report without what no engine can mean: such figures count as not told.
+inline LoadReport plausible(LoadReport report) noexcept {
+    for (auto* const count : {&report.running, &report.waiting, &report.waiting_tokens}) {
+        if (*count) *count = plausible_count(**count);
+    }
+    if (report.cache_use) report.cache_use = plausible_share(*report.cache_use);
+    if (report.process_start) report.process_start = plausible_start(*report.process_start);
+    return report;
+}
+
+}  // namespace detail
 }  // namespace fairlead

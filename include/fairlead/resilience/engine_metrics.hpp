@@ -81,25 +81,6 @@ inline constexpr std::string_view cache_info_name = "vllm:cache_config_info";
 /// Prometheus' own libraries show it, so it has this name in every engine.
 inline constexpr std::string_view process_start_name = "process_start_time_seconds";
 
-/// A billion requests or tokens are no engine's load but a mistake somewhere.
-inline std::optional<double> plausible_count(double value) noexcept {
-    if (!(value >= 0.0 && value <= 1e9)) return std::nullopt;  // NaN is neither
-    return value;
-}
-
-/// A share. Rounding may lift it above 1 by a hair; what lies further above is a percentage, of which nobody
-/// knows whether 0.5 is a half of the cache or of a hundredth.
-inline std::optional<double> plausible_share(double value) noexcept {
-    if (!(value >= 0.0 && value <= 1.001)) return std::nullopt;
-    return std::min(value, 1.0);
-}
-
-/// Seconds since 1970. 0 says who does not know; what lies after the year 5000 is in milliseconds.
-inline std::optional<double> plausible_start(double value) noexcept {
-    if (!(value > 0.0 && value <= 1e11)) return std::nullopt;
-    return value;
-}
-
 /// All of `text` as a whole number from 1 to `most`. Engines write `None` before they know.
 inline std::optional<std::uint64_t> plausible_size(std::string_view text, std::uint64_t most) noexcept {
     std::uint64_t value = 0;

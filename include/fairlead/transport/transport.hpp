@@ -54,8 +54,10 @@ concept BlockingTransport = detail::HasMessages<T> && std::default_initializable
     { transport.send(backend, request, deadline) } -> std::same_as<typename T::Response>;
 };
 
-/// Sends one request to one backend and calls a handler `void(std::error_code, Response)` exactly once. The
-/// handler's associated cancellation slot is honoured; `backend` is copied or outlives the call (the
+/// Sends one request to one backend and calls a handler `void(std::error_code, Response)` exactly once, never
+/// before `async_send` has returned (as everywhere in Asio: who has the answer at once posts the handler; the
+/// balancer's own promise never to call back inside the initiating function rests on it). The handler's
+/// associated cancellation slot is honoured; `backend` is copied or outlives the call (the
 /// balancer's lease keeps it alive until the handler was called).
 template <class T>
 concept AsyncTransport = detail::HasMessages<T> &&

@@ -192,13 +192,7 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         const std::lock_guard lock{roster_.mutex()};
         const auto backend = roster_.find(name);
         if (!backend) return Errc::unknown_backend;
-        if (backend->load.is_restart(report)) roster_.restarted(*backend);  // draws no picture
-        const Duration lasts = 3 * load_interval_of(*options_);
-        note_load(*backend, report, lasts);
-        backend->load.take(report, lasts);
-        if constexpr (requires { strategy_.told(learned_, backend->id, report); })
-            strategy_.told(learned_, backend->id,
-                           report);  // what follows from it does so in the next picture
+        note_report(*backend, plausible(report));
         return {};
     }
 
@@ -216,7 +210,11 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
                                                         std::memory_order_relaxed)) {
             return;
         }
-        static_cast<void>(report_load(lease->name, report));
+        const std::lock_guard lock{roster_.mutex()};
+        // The name may stand for another server by now.
+        const auto backend_now = roster_.find(lease->name);
+        if (!backend_now || backend_now->config->url != lease->url) return;
+        note_report(*backend_now, plausible(report));
     }
 
     std::shared_ptr<const Snapshot<S>> current() const noexcept { return publication_.current(); }
@@ -232,6 +230,17 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
         const Options& options = *options_;
         return !options.timing && !options.ejection && options.rest_max == Duration::zero() &&
                options.slow_start == Duration::zero();
+    }
+
+    /// Called with the roster's mutex.
+    void note_report(LiveBackend& backend, const LoadReport& report) {
+        if (backend.load.is_restart(report)) roster_.restarted(backend);  // draws no picture
+        const Duration lasts = 3 * load_interval_of(*options_);
+        note_load(backend, report, lasts);
+        backend.load.take(report, lasts);
+        // What follows from it does so in the next picture.
+        if constexpr (requires { strategy_.told(learned_, backend.id, report); })
+            strategy_.told(learned_, backend.id, report);
     }
 
     /// Called with the roster's mutex.

@@ -31,7 +31,7 @@ class LoadNotes {
     /// Takes note of when the process began. Whether that is another one than told before: by more than a
     /// second, since some work it out anew from the clock each time.
     bool is_restart(const LoadReport& report) noexcept {
-        if (!report.process_start || !std::isfinite(*report.process_start)) return false;
+        if (!report.process_start) return false;
         const auto before = std::exchange(process_start_, report.process_start);
         return before && std::abs(*report.process_start - *before) > 1.0;
     }
