@@ -319,6 +319,31 @@ TEST_CASE("to look up and to note a prompt of 256 blocks allocates nothing and t
     }
 }
 
+TEST_CASE("to hash a prompt of any kind allocates nothing and takes no lock") {
+    // Each longer than what a `std::string` holds in itself.
+    const std::string name(100, 'n');
+    const std::string text(5000, 't');
+    const std::vector<std::uint32_t> ids(1000, 7);
+    std::array<std::uint64_t, 512> blocks{};
+    const Counts before;
+    PromptHasher hasher{blocks, {.model = name, .adapter = name, .cache_salt = name, .tools = text}};
+    for (const std::string_view role : {std::string_view{"system"}, std::string_view{name}}) {
+        hasher.message(role);
+        hasher.text(text);
+        hasher.content(text);
+        hasher.text(text);
+    }
+    hasher.token_ids(ids);
+    const std::size_t whole = hasher.blocks().size();
+    const std::uint64_t tokens = hasher.tokens();
+    const std::uint64_t owner = hasher.owner();
+    const bool stands = before.stand();
+    CHECK(stands);
+    CHECK(tokens == 4 * 1250 + 1000);
+    CHECK(whole == (4 * 1250 + 1000) / 16);  // the buffer is not full: none was passed over
+    CHECK(owner != 0);
+}
+
 TEST_CASE("a hundred thousand prompts later what is remembered takes as many bytes as before") {
     // Of 32 blocks each, all unlike: 3.2 million blocks, and there is room for 18,719.
     constexpr std::size_t memory = 1 << 20;

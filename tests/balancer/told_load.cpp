@@ -67,6 +67,23 @@ TEST_CASE("each figure ages by itself, and after three intervals it is unset") {
     CHECK(fleet.load("b0").waiting->value == 3);
 }
 
+TEST_CASE(
+    "an interval is longer where many gateways share a fleet: what is told by one of 64 counts for 19.2 s") {
+    const test::ManualClock clock;
+    Options options;
+    options.gateways = 64;  // ten scrapes a second in all: each asks every 6.4 s
+    Balancer<PrefixAffinity, NoTransport, test::ManualClock> balancer{test::fleet(1), options, {}, {}, clock};
+    CHECK_FALSE(balancer.report_load("b0", {.running = 7.0, .at = clock.now()}));
+    const auto shown = [&] { return test::figures(balancer, "b0").load.running.has_value(); };
+    const auto counted = [&] { return balancer.explain({.tokens = 100}).front().decoding; };
+    clock.advance(19s);
+    CHECK(shown());
+    CHECK(counted() == Approx(7));  // the only one is the mean that it fades towards
+    clock.advance(300ms);
+    CHECK_FALSE(shown());
+    CHECK(counted() == 0);
+}
+
 TEST_CASE("another server behind the name has said nothing yet") {
     Told fleet;
     auto report = fleet.report();

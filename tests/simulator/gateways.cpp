@@ -32,25 +32,28 @@ std::string name_of(const Gateways& gateways) {
     return std::to_string(gateways.count) + (gateways.signals == Signals::on ? " and signals" : "");
 }
 
-// [owner 0.92 and 0.96 of prefix hashing, 0.63 and 0.59 of least_connections; both 1.40 and 1.52 of one
-// gateway]
+// Of means over seeds: one seed's quarter of an hour may be beyond a bound, or far below it.
+// [With 16 and 64 gateways, in brackets the range of the seeds: owner 0.89 and 0.91 (0.83 to 0.96) of prefix
+// hashing, 0.63 and 0.57 (0.55 to 0.67) of least_connections; both 1.50 and 1.67 (1.40 to 1.88) of one
+// gateway. Eight seeds take half a minute: 0.88 and 0.97 (0.77 to 1.12), 0.64 and 0.60 (0.55 to 0.74), 1.52
+// and 1.75 (1.40 to 1.91). Beyond are the fifth, to hashing, and the eighth, to one gateway, of 64.]
 TEST_CASE(
     "with many gateways an owner is as good as prefix hashing, and signals bring most of one gateway back") {
+    constexpr std::uint64_t seeds = 4;
     Setting setting;
-    setting.seed = 4;
-    const double alone = figures_of(setting, "prefix_affinity").mean;
+    const double alone = mean_over(setting, seeds);
     for (const std::size_t gateways : {16U, 64U}) {
         INFO(gateways << " gateways");
         setting.gateways = gateways;
         setting.signals = Signals::off;
-        const double hashing = figures_of(setting, "consistent_hash").mean;
-        const double least_connections = figures_of(setting, "least_connections").mean;
+        const double hashing = mean_over(setting, seeds, "consistent_hash");
+        const double least_connections = mean_over(setting, seeds, "least_connections");
         setting.owner = false;
-        const double nothing = figures_of(setting, "prefix_affinity").mean;
+        const double nothing = mean_over(setting, seeds);
         setting.owner = true;
-        const double owned = figures_of(setting, "prefix_affinity").mean;
+        const double owned = mean_over(setting, seeds);
         setting.signals = Signals::on;
-        const double both = figures_of(setting, "prefix_affinity").mean;
+        const double both = mean_over(setting, seeds);
         CHECK(owned < nothing);
         CHECK(both < owned);
         CHECK(owned / hashing <= 1.04);

@@ -78,13 +78,13 @@ inline Summary between(const Result& result, double from, double to) {
     return summary_of(part);
 }
 
-/// prefix_affinity's mean time to the first token over the traffic of `seeds` seeds, the first of them 1. A
-/// quarter of an hour differs from the next: near a fleet's limit, where requests queue, by more than what
-/// is to be measured.
-inline double mean_over(Setting setting, std::uint64_t seeds) {
+/// The mean time to the first token over the traffic of `seeds` seeds, the first of them 1. A quarter of an
+/// hour differs from the next: near a fleet's limit, where requests queue, by more than what is to be
+/// measured.
+inline double mean_over(Setting setting, std::uint64_t seeds,
+                        const std::string& strategy = "prefix_affinity") {
     double sum = 0;
-    for (setting.seed = 1; setting.seed <= seeds; ++setting.seed)
-        sum += figures_of(setting, "prefix_affinity").mean;
+    for (setting.seed = 1; setting.seed <= seeds; ++setting.seed) sum += figures_of(setting, strategy).mean;
     return sum / static_cast<double>(seeds);
 }
 

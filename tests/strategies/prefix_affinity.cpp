@@ -424,6 +424,17 @@ TEST_CASE("our own requests in an engine's figures do not count twice") {
         CHECK(term.waiting == Approx(figures(fleet, term.name).waiting_tokens));
         CHECK(term.decoding == Approx(figures(fleet, term.name).decoding));
     }
+    // One that shows fewer than ours, which it has not seen yet: others brought it none. It is not unknown,
+    // which would be taken for as many as the other one has of them.
+    REQUIRE_FALSE(
+        fleet.report_load("b0", {.running = 0.0, .waiting = 0.0, .waiting_tokens = 0.0, .at = clock.now()}));
+    REQUIRE_FALSE(fleet.report_load(
+        "b1", {.running = 500.0, .waiting = 500.0, .waiting_tokens = 1e6, .at = clock.now()}));
+    for (const auto& term : fleet.explain({.tokens = 100})) {
+        if (term.name == "b1") continue;
+        CHECK(term.waiting == Approx(figures(fleet, term.name).waiting_tokens));
+        CHECK(term.decoding == Approx(figures(fleet, term.name).decoding));
+    }
 }
 
 TEST_CASE("gateways that share a fleet send a new conversation to the same backend") {
@@ -491,6 +502,16 @@ TEST_CASE(
     CHECK(waiting["b0"] == Approx(3000));
     CHECK(waiting["b1"] == Approx(1000));
     CHECK(waiting["b2"] == Approx(2000));
+}
+
+TEST_CASE("requests that an engine shows to wait count at the mean of what ours had uncached") {
+    const ManualClock clock;
+    Affine fleet{test::fleet(2, 1000), seeded(), NoTransport{}, {}, clock};
+    ask(fleet, prompt(1, 10));  // 160 tokens, none of them known
+    REQUIRE_FALSE(fleet.report_load("b0", {.waiting = 3.0, .at = clock.now()}));
+    REQUIRE_FALSE(fleet.report_load("b1", {.waiting = 0.0, .at = clock.now()}));
+    for (const auto& term : fleet.explain({.tokens = 100}))
+        CHECK(term.waiting == Approx(term.name == "b0" ? 3 * 160 : 0));
 }
 
 TEST_CASE(
