@@ -65,6 +65,7 @@ class Entry {
 void Log::line(std::string_view text) {
     const std::lock_guard lock{mutex_};
     out_ << text << '\n' << std::flush;
+    out_.clear();  // a line that could not be written, on a full disk say, is lost; the next one need not be
 }
 
 void Log::message(std::string_view text) {

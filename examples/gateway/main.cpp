@@ -94,6 +94,8 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Whoever reads the log may go: that is the log's loss, and no reason to end.
+    std::signal(SIGPIPE, SIG_IGN);
     const auto [options, exit_status] = gateway::read_command_line(argc, argv);
     if (exit_status) return *exit_status;
     const auto settings = read_settings(sources_of(options));

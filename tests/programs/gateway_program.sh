@@ -170,6 +170,20 @@ for signal in TERM INT; do
     broken_off "after a second SIG$signal"
 done
 
+# Whoever reads the log may go: what is to be logged then is lost, and requests are answered as before.
+gateway "$backend" --access-log
+descriptor=${outputs[gateway]}
+exec {descriptor}<&-
+for _ in 1 2; do
+    run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models"
+    expect "the status of curl when nobody reads the gateway's log any more" "$status" 0
+done
+kill -TERM "${pids[gateway]}"
+status=0
+wait "${pids[gateway]}" || status=$?
+expect "the status of a gateway whose log nobody reads any more" "$status" 0
+unset "pids[gateway]" "outputs[gateway]"
+
 # With nothing under way it ends at once, whatever --grace says; so does the stand-in.
 gateway "$backend" --grace 86400
 kill -INT "${pids[gateway]}"

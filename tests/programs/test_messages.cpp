@@ -1,6 +1,8 @@
 // What the gateway says to its operator, in both languages.
 #include <sstream>
+#include <streambuf>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/log.hpp"
@@ -9,6 +11,21 @@
 
 using fairlead::Language;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// Refuses what is written first, as a full disk does.
+class RefusesOnce final : public std::stringbuf {
+  protected:
+    std::streamsize xsputn(const char* text, std::streamsize size) override {
+        return std::exchange(refuses_, false) ? 0 : std::stringbuf::xsputn(text, size);
+    }
+
+  private:
+    bool refuses_ = true;
+};
+
+}  // namespace
 
 TEST_CASE("a reload is told in the operator's language, names as they are") {
     fairlead::ReloadReport report;
@@ -80,4 +97,13 @@ TEST_CASE("a request is one line of key=value or of JSON") {
     CHECK(json.str().find("\"status\":200,\"backend\":\"a\",\"bytes\":12,\"prompt_tokens\":30,"
                           "\"cached_tokens\":10,\"completion_tokens\":20,\"milliseconds\":1.500,") !=
           std::string::npos);
+}
+
+TEST_CASE("a line of the log that cannot be written is lost, and the next ones are not") {
+    RefusesOnce buffer;
+    std::ostream out{&buffer};
+    gateway::Log log{out, gateway::Log::Format::text};
+    log.message("lost");
+    log.message("kept");
+    CHECK(buffer.str() == "kept\n");
 }
