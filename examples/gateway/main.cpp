@@ -19,6 +19,7 @@
 #include <fairlead/control/load_settings.hpp>
 #include <fairlead/control/mode_line.hpp>
 
+#include "gateway/descriptors.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/messages.hpp"
 #include "gateway/options.hpp"
@@ -45,6 +46,7 @@ std::optional<fairlead::Settings> read_settings(const fairlead::SettingsSources&
 /// Runs until a signal came and the answers under way have ended, or their time is up, or a second signal
 /// came.
 void serve(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
+    const auto clients = gateway::descriptors_for_clients(gateway::raise_descriptor_limit());
     // Where one thread runs the loop, no other touches a socket: then their locks are left out.
     asio::io_context io{options.threads > 1 ? static_cast<int>(options.threads)
                                             : ASIO_CONCURRENCY_HINT_UNSAFE_IO};
@@ -52,7 +54,7 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     // Before anybody is told that it runs: whoever reads that may tell it to stop at once.
     asio::signal_set signals{control, SIGINT, SIGTERM};
     const auto language = fairlead::language_from_environment();
-    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
+    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log, clients}};
     gateway::Reloader reloader{
         control,  sources_of(options),
         settings, [&gateway](const auto& before, const auto& after) { return gateway.reload(before, after); },

@@ -184,6 +184,27 @@ wait "${pids[gateway]}" || status=$?
 expect "the status of a gateway whose log nobody reads any more" "$status" 0
 unset "pids[gateway]" "outputs[gateway]"
 
+# Clients that are connected and ask for nothing leave enough descriptors for whoever does, and for the backends.
+start gateway bash -c 'ulimit -Sn 64 && ulimit -Hn 256 && exec "$@"' gateway env \
+    LLM_BACKENDS="[{\"name\":\"a\",\"url\":\"$backend\"}]" "$gateway_program" --listen 127.0.0.1:0
+wait_for gateway "listening on "
+gateway=${line##*listening on }
+read -r _ _ _ soft hard _ < <(grep '^Max open files' "/proc/${pids[gateway]}/limits")
+expect "the soft limit of open files" "$soft" "$hard"
+idle=()
+for _ in {1..300}; do
+    exec {descriptor}<>"/dev/tcp/127.0.0.1/${gateway##*:}"
+    idle+=("$descriptor")
+done
+for _ in 1 2; do
+    run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models"
+    expect "the status of curl beside 300 idle clients" "$status" 0
+done
+for descriptor in "${idle[@]}"; do exec {descriptor}<&-; done
+kill -TERM "${pids[gateway]}"
+ended gateway
+expect "the status of a gateway with idle clients" "$status" 0
+
 # With nothing under way it ends at once, whatever --grace says; so does the stand-in.
 gateway "$backend" --grace 86400
 kill -INT "${pids[gateway]}"
