@@ -86,6 +86,26 @@ TEST_CASE("the list of models is the union over the backends, with what engines 
     CHECK(world.eventually([&] { return world.in_flight() == 0; }));
 }
 
+TEST_CASE("engines are asked for their lists whole and as they are, whatever the client can take or has") {
+    Recorder engine{json_answer(R"({"data":[{"id":"qwen","max_model_len":32768}]})")};
+    World world;
+    world.settings.options.health_check = false;  // the last request is to be the client's
+    world.backend_at("a", engine.url(), "qwen");
+    world.backend("b", "llama");
+    world.start();
+    const auto response = world.ask(
+        "GET /v1/models HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\nif-none-match: *\r\n"
+        "If-Modified-Since: Mon, 30 Nov 2026 00:00:00 GMT\r\nIf-Match: *\r\nIf-Range: \"x\"\r\n"
+        "If-Unmodified-Since: Mon, 30 Nov 2026 00:00:00 GMT\r\nRange: bytes=0-1\r\nX-Other: kept\r\n\r\n");
+    CHECK(nlohmann::json::parse(body_of(response)).at("data")[1].at("max_model_len") == 32768);
+    const auto asked = engine.last();
+    for (const auto* gone : {"Accept-Encoding", "if-none-match", "If-", "Range"}) {
+        INFO(gone);
+        CHECK(asked.find(gone) == std::string::npos);
+    }
+    CHECK(asked.find("X-Other: kept\r\n") != std::string::npos);
+}
+
 TEST_CASE("one model of the list is found by its name, also percent-encoded") {
     World world;
     world.backend("a", "meta/llama 3");
