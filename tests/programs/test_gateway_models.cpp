@@ -179,6 +179,30 @@ TEST_CASE("with one model, the engine's own list is relayed, and aliases stand b
     }
 }
 
+TEST_CASE("a backend without a model of its own is asked for what an alias stands for") {
+    Recorder engine;
+    World world;
+    world.settings.options.health_check = false;  // the last request is to be the client's
+    world.settings.model_aliases = {{"fast", "qwen"}};
+    world.backend_at("open", engine.url(), "").api_key = GENERATE("", "key");
+    SECTION("alone") {}
+    SECTION("beside one that has a name, and is gone") { world.backend("named", "qwen").stop(); }
+    world.start();
+    CHECK(status_of(world.ask(post(chat, R"({"model":"fast","messages":[]})"))) == 200);
+    CHECK(
+        engine.last().ends_with("\r\n\r\n"
+                                R"({"model":"qwen","messages":[]})"));
+    CHECK(status_of(world.ask(post(chat, R"({"model":"other","messages":[]})"))) == 200);
+    CHECK(
+        engine.last().ends_with("\r\n\r\n"
+                                R"({"model":"other","messages":[]})"));
+    const std::string form = "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nfast\r\n--B--\r\n";
+    CHECK(status_of(world.ask("POST /v1/audio/transcriptions HTTP/1.1\r\nHost: test\r\n"
+                              "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: " +
+                              std::to_string(form.size()) + "\r\n\r\n" + form)) == 200);
+    CHECK(engine.last().find("\r\n\r\nqwen\r\n--B--") != std::string::npos);
+}
+
 TEST_CASE("every endpoint of an engine is relayed by its model, and what manages it is not") {
     Recorder qwen{json_answer(R"({"from":"qwen"})")};
     Recorder llama{json_answer(R"({"from":"llama"})")};
