@@ -2,6 +2,7 @@
 //
 //     LLM_BACKENDS='[{"name": "a", "url": "http://10.0.0.6:8000"}, ...]' fairlead-gateway --listen
 //     127.0.0.1:5000
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -93,6 +94,20 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     io.run();
 }
 
+/// The status to leave with.
+int run(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
+    log.message(fairlead::mode_line(settings));
+    if (options.check) return EXIT_SUCCESS;
+    try {
+        serve(options, settings, log);
+    } catch (const std::exception& error) {
+        std::cerr << "fairlead-gateway: " << error.what() << '\n';
+        return EXIT_FAILURE;
+    }
+    log.message(gateway::stopped(fairlead::language_from_environment()));
+    return EXIT_SUCCESS;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -104,14 +119,8 @@ int main(int argc, char** argv) {
     if (!settings) return 2;
 
     gateway::Log log{std::cout, options.log_format};
-    log.message(fairlead::mode_line(*settings));
-    if (options.check) return EXIT_SUCCESS;
-    try {
-        serve(options, *settings, log);
-    } catch (const std::exception& error) {
-        std::cerr << "fairlead-gateway: " << error.what() << '\n';
-        return EXIT_FAILURE;
-    }
-    log.message(gateway::stopped(fairlead::language_from_environment()));
-    return EXIT_SUCCESS;
+    const auto status = run(options, *settings, log);
+    // Whoever does not read the log must not keep the program from ending.
+    if (!log.close(std::chrono::seconds{1})) std::_Exit(status);
+    return status;
 }

@@ -121,9 +121,9 @@ refuses_connections() {
 }
 
 gateway "$backend" --threads 3
-# The threads start behind the line that says where it listens.
+# The threads start behind the line that says where it listens; one more writes the log.
 ((patience_ends = SECONDS + patience))
-until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} >= 3)); do
+until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} >= 4)); do
     ((SECONDS < patience_ends)) || fail "--threads 3 runs ${#threads[@]} threads"
     curl --silent --fail --output /dev/null "$gateway/health" || fail "/health: status $?"
 done
@@ -183,6 +183,18 @@ status=0
 wait "${pids[gateway]}" || status=$?
 expect "the status of a gateway whose log nobody reads any more" "$status" 0
 unset "pids[gateway]" "outputs[gateway]"
+
+# A log that is there and not read, with more than a pipe takes in (64 KiB), holds up neither requests nor the end.
+gateway "$backend" --access-log
+# Each makes a line of 4,000 bytes.
+run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models?$(printf %04000d 0)[1-40]"
+expect "the status of curl when the log is not read" "$status" 0
+kill -TERM "${pids[gateway]}"
+status=0
+wait "${pids[gateway]}" || status=$?
+expect "the status of a gateway whose log is not read" "$status" 0
+wait_for gateway "target=/v1/models"
+forget gateway
 
 # Clients that are connected and ask for nothing leave enough descriptors for whoever does, and for the backends.
 start gateway bash -c 'ulimit -Sn 64 && ulimit -Hn 256 && exec "$@"' gateway env \
