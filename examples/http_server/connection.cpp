@@ -235,7 +235,8 @@ void Connection::keep_body(std::string_view piece) {
 }
 
 void Connection::feed(std::string_view data) {
-    if (state_ == State::idle) {
+    // Empty lines before a request are none of it: old clients end their bodies with one (RFC 9112, 2.2).
+    if (state_ == State::idle && data.find_first_not_of("\r\n") != std::string_view::npos) {
         state_ = State::reading;
         waits_since_.store(busy, std::memory_order_relaxed);
         allow(server_->limits().head);
@@ -257,6 +258,9 @@ void Connection::feed(std::string_view data) {
         if (data.empty() && !step.paused) break;
     }
     if (head_seen_) allow(server_->limits().progress);
+    if (state_ == State::idle && waits_since() == busy) {  // that was no request
+        waits_since_.store(server_->next_wait(), std::memory_order_relaxed);
+    }
 }
 
 void Connection::on_head(bool more) {

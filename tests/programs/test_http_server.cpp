@@ -341,6 +341,36 @@ TEST_CASE("where all places are busy, who comes waits until one ends, or waits f
     CHECK(status_of(other.read_response()) == 200);
 }
 
+TEST_CASE("an empty line behind a request is no begun one, and none of the next") {
+    const bool apart = GENERATE(false, true);
+    INFO(apart);
+    auto limits = patient();
+    SECTION("what comes next is answered") {
+        const Serving serving{limits};
+        auto client = serving.connect();
+        CHECK(status_of(client.send(post("/", "{}") + "\r").read_response()) == 200);
+        CHECK(status_of(client.send("\n" + get("/")).read_response()) == 200);
+    }
+    SECTION("a connection that it leaves without a request is closed without a word") {
+        limits.idle = brief;
+        const Serving serving{limits};
+        auto client = serving.connect();
+        client.send(post("/", "{}") + (apart ? "" : "\r\n"));
+        CHECK(status_of(client.read_response()) == 200);
+        if (apart) client.send("\r\n");
+        CHECK(client.read_all().empty());
+    }
+    SECTION("it makes room as one that waits does") {
+        limits.max_connections = 1;
+        const Serving serving{limits};
+        auto client = serving.connect();
+        client.send(post("/", "{}") + (apart ? "" : "\r\n"));
+        CHECK(status_of(client.read_response()) == 200);
+        if (apart) client.send("\r\n");
+        CHECK(status_of(serving.connect().send(get("/")).read_response()) == 200);
+    }
+}
+
 TEST_CASE("one that was refused and goes on sending is dropped after the linger time") {
     auto limits = patient();
     limits.linger = brief;
