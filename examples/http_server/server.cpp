@@ -1,7 +1,10 @@
 // Listening, accepting, and one coarse clock for all time-outs.
 #include "http_server/server.hpp"
 
+#include <charconv>
+#include <cstdint>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -18,9 +21,18 @@ using asio::ip::tcp;
 // When accept fails (no file descriptors left) trying again at once would only burn the processor.
 constexpr std::chrono::milliseconds accept_pause{50};
 
+/// The resolver would take any number, and cut it to 16 bits.
+bool is_port(std::string_view text) {
+    std::uint16_t port = 0;
+    const auto* const end = text.data() + text.size();
+    const auto result = std::from_chars(text.data(), end, port);
+    return result.ec == std::errc{} && result.ptr == end;
+}
+
 tcp::endpoint parse_address(const std::string& address, const asio::any_io_executor& executor) {
     const auto colon = address.rfind(':');
-    if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
+    const bool has_both = colon != std::string::npos && colon != 0;
+    if (!has_both || !is_port(std::string_view{address}.substr(colon + 1))) {
         throw std::invalid_argument{"an address to listen on is HOST:PORT, got \"" + address + "\""};
     }
     auto host = address.substr(0, colon);

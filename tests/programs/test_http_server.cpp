@@ -3,6 +3,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -368,6 +369,19 @@ TEST_CASE("an empty line behind a request is no begun one, and none of the next"
         CHECK(status_of(client.read_response()) == 200);
         if (apart) client.send("\r\n");
         CHECK(status_of(serving.connect().send(get("/")).read_response()) == 200);
+    }
+}
+
+TEST_CASE("an address to listen on has a port that there is") {
+    asio::io_context io{1};
+    for (const auto* address :
+         {"127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "127.0.0.1:+80",
+          "127.0.0.1: 80", "127.0.0.1:http", "127.0.0.1:", ":80", "80"}) {
+        INFO(address);
+        const auto server = std::make_shared<http_server::Server>(
+            io.get_executor(), [&io] { return asio::any_io_executor{io.get_executor()}; },
+            http_server::Limits{}, http_server::Handler{}, http_server::ErrorPage{});
+        CHECK_THROWS_AS(server->listen(address), std::invalid_argument);
     }
 }
 
