@@ -57,6 +57,12 @@ fairlead::HttpResponse unreadable(int status, std::string_view message) {
     return error_response({status, std::string{message}, "invalid_request_error", {}, {}});
 }
 
+fairlead::HttpResponse refused_method(const std::string& method) {
+    auto response = unreadable(405, "the method " + method + " is not relayed");
+    response.headers.set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    return response;
+}
+
 /// The path and query of a target; also of one in absolute form, which servers must accept (RFC 9112, 3.2.2).
 std::string_view origin_form(std::string_view target) {
     if (!target.starts_with("http://") && !target.starts_with("https://")) return target;
@@ -189,6 +195,8 @@ void Gateway::close() {
 }
 
 void Gateway::dispatch(const Mounts& mounts, const std::shared_ptr<Exchange>& exchange) {
+    // What a backend echoes would hold the key that it was sent.
+    if (exchange->request().method == "TRACE") return exchange->respond(refused_method("TRACE"));
     auto& target = exchange->request().target;
     if (const auto path = origin_form(target); path.size() != target.size()) target = std::string{path};
     // The admin API passes no path on to anybody: there a name may be "..", which it does not find.
