@@ -31,7 +31,7 @@ namespace gateway {
 struct RunOptions {
     unsigned threads = 1;     ///< how many run the loop
     Log* log = nullptr;       ///< for what happens to backends; null: nobody is told
-    bool access_log = false;  ///< log every request, too
+    bool access_log = false;  ///< log every request that is relayed, too
     /// Of clients, at once: see `http_server::Limits`. An address for the admin API alone has room for an
     /// eighth as many more.
     std::size_t max_connections = std::numeric_limits<std::size_t>::max();
