@@ -10,6 +10,7 @@
 #include <asio/strand.hpp>
 
 #include "gateway/admin.hpp"
+#include "gateway/descriptors.hpp"
 #include "gateway/engine_paths.hpp"
 #include "gateway/errors.hpp"
 #include "gateway/headers.hpp"
@@ -56,6 +57,12 @@ fairlead::HttpResponse unreadable(int status, std::string_view message) {
     return error_response({status, std::string{message}, "invalid_request_error", {}, {}});
 }
 
+fairlead::HttpResponse refused_method(const std::string& method) {
+    auto response = unreadable(405, "the method " + method + " is not relayed");
+    response.headers.set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    return response;
+}
+
 /// The path and query of a target; also of one in absolute form, which servers must accept (RFC 9112, 3.2.2).
 std::string_view origin_form(std::string_view target) {
     if (!target.starts_with("http://") && !target.starts_with("https://")) return target;
@@ -69,6 +76,7 @@ std::string_view origin_form(std::string_view target) {
 Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOptions options)
     : io_{io},
       many_threads_{options.threads > 1},
+      max_connections_{options.max_connections},
       log_{options.log},
       router_{models_of(settings.backends)},
       settings_{settings},
@@ -84,7 +92,7 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
                      .access_log = options.access_log ? options.log : nullptr,
                      .continuations = &continuations_},
       admin_{balancer_, health_, settings.admin_key},
-      server_{make_server(settings.max_body_bytes, mounts_, unreadable)} {
+      server_{make_server(settings.max_body_bytes, max_connections_, mounts_, unreadable)} {
     if (settings.mode == fairlead::Mode::single_backend) health_.stop();  // nothing is balanced there
     mount("/v1/", [this](const auto& exchange) {
         const auto& request = exchange->request();
@@ -106,10 +114,12 @@ Gateway::Gateway(asio::io_context& io, const fairlead::Settings& settings, RunOp
     balancer_.on_event([this](const fairlead::Event& event) { on_event(event); });
 }
 
-std::shared_ptr<http_server::Server> Gateway::make_server(std::size_t max_body, const Mounts& mounts,
+std::shared_ptr<http_server::Server> Gateway::make_server(std::size_t max_body, std::size_t max_connections,
+                                                          const Mounts& mounts,
                                                           http_server::ErrorPage error_page) {
     http_server::Limits limits;
     limits.max_body_bytes = max_body;
+    limits.max_connections = max_connections;
     http_server::Server::ExecutorSource source = [&io = io_,
                                                   many = many_threads_]() -> asio::any_io_executor {
         if (many) return asio::make_strand(io);
@@ -121,7 +131,8 @@ std::shared_ptr<http_server::Server> Gateway::make_server(std::size_t max_body, 
 }
 
 void Gateway::listen_admin(const std::string& address) {
-    admin_server_ = make_server(fairlead::AdminApi::max_body_bytes, admin_mounts_, admin_error_page);
+    admin_server_ = make_server(fairlead::AdminApi::max_body_bytes, descriptors_for_admin(max_connections_),
+                                admin_mounts_, admin_error_page);
     admin_server_->listen(address);
     for (const char* prefix : {"/health", "/metrics"}) admin_mounts_[prefix] = mounts_[prefix];
     for (const std::string& prefix : {events_prefix(), std::string{dashboard_path}}) {
@@ -184,6 +195,8 @@ void Gateway::close() {
 }
 
 void Gateway::dispatch(const Mounts& mounts, const std::shared_ptr<Exchange>& exchange) {
+    // What a backend echoes would hold the key that it was sent.
+    if (exchange->request().method == "TRACE") return exchange->respond(refused_method("TRACE"));
     auto& target = exchange->request().target;
     if (const auto path = origin_form(target); path.size() != target.size()) target = std::string{path};
     // The admin API passes no path on to anybody: there a name may be "..", which it does not find.

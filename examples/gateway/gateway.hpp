@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,7 +31,10 @@ namespace gateway {
 struct RunOptions {
     unsigned threads = 1;     ///< how many run the loop
     Log* log = nullptr;       ///< for what happens to backends; null: nobody is told
-    bool access_log = false;  ///< log every request, too
+    bool access_log = false;  ///< log every request that is relayed, too
+    /// Of clients, at once: see `http_server::Limits`. An address for the admin API alone has room for an
+    /// eighth as many more.
+    std::size_t max_connections = std::numeric_limits<std::size_t>::max();
 };
 
 /// Relays `/v1/*` to the backends of the settings, answers `/`, `/health`, `/metrics`, `/dashboard` and the
@@ -78,13 +83,14 @@ class Gateway {
     /// By prefix; of two that match the longer comes first.
     using Mounts = std::map<std::string, http_server::Handler, std::greater<>>;
 
-    std::shared_ptr<http_server::Server> make_server(std::size_t max_body, const Mounts& mounts,
-                                                     http_server::ErrorPage error_page);
+    std::shared_ptr<http_server::Server> make_server(std::size_t max_body, std::size_t max_connections,
+                                                     const Mounts& mounts, http_server::ErrorPage error_page);
     static void dispatch(const Mounts& mounts, const std::shared_ptr<http_server::Exchange>& exchange);
     void on_event(const fairlead::Event& event);
 
     asio::io_context& io_;
     const bool many_threads_;
+    const std::size_t max_connections_;
     Log* log_;
     ModelRouter router_;
     LiveSettings settings_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <ostream>
 #include <utility>
 
@@ -62,9 +63,86 @@ class Entry {
 
 }  // namespace
 
+Log::Log(std::ostream& out, Format format, std::size_t room) : out_{out}, format_{format}, room_{room} {
+    // Signals are for the others: a write that one interrupts would lose its text.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    writer_ = std::thread{[this] { run(); }};
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Log::~Log() {
+    while (!close(std::chrono::hours{1})) {
+    }
+}
+
+bool Log::close(std::chrono::milliseconds patience) {
+    if (!writer_.joinable()) return true;
+    std::unique_lock lock{mutex_};
+    closing_ = true;
+    changed_.notify_all();
+    for (auto before = writes_; !is_done_; before = writes_) {
+        if (!changed_.wait_for(lock, patience, [&] { return is_done_ || writes_ != before; })) return false;
+    }
+    lock.unlock();
+    writer_.join();
+    return true;
+}
+
+/// Takes the lock.
 void Log::line(std::string_view text) {
     const std::lock_guard lock{mutex_};
-    out_ << text << '\n' << std::flush;
+    // After one that was dropped none is taken until that can be said: so it is said in its place.
+    const bool fits = lines_.empty() || (dropped_ == 0 && lines_.size() + text.size() < room_);
+    if (closing_ || !fits) {
+        ++dropped_;
+        return;
+    }
+    if (lines_.empty()) changed_.notify_all();
+    lines_.append(text) += '\n';
+}
+
+/// The writer's thread.
+void Log::run() {
+    std::string taken;
+    std::unique_lock lock{mutex_};
+    for (;;) {
+        changed_.wait(lock, [this] { return closing_ || !lines_.empty(); });
+        if (lines_.empty()) break;
+        taken.swap(lines_);
+        const auto dropped = std::exchange(dropped_, 0);
+        lock.unlock();
+        if (dropped > 0) {
+            taken += Entry{format_}.value("dropped", std::to_string(dropped)).finish() + '\n';
+        }
+        write(taken);
+        taken.clear();
+        lock.lock();
+    }
+    is_done_ = true;
+    changed_.notify_all();
+}
+
+/// In parts of whole lines, each of which a pipe takes at once or not at all: lines of several programs that
+/// write to one are not mixed up. Takes the lock after each.
+void Log::write(std::string_view lines) {
+    constexpr std::size_t part_size = 4096;  // PIPE_BUF
+    while (!lines.empty()) {
+        auto end = lines.size();
+        if (end > part_size) {
+            end = lines.rfind('\n', part_size - 1);
+            if (end == std::string_view::npos) end = lines.find('\n');  // one long line
+            ++end;
+        }
+        out_ << lines.substr(0, end) << std::flush;
+        out_.clear();  // what could not be written, on a full disk say, is lost; the next line need not be
+        lines.remove_prefix(end);
+        const std::lock_guard lock{mutex_};
+        ++writes_;
+        changed_.notify_all();
+    }
 }
 
 void Log::message(std::string_view text) {

@@ -1,10 +1,15 @@
 // What the gateway tells its operator: one line each, as text or as JSON.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <iosfwd>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <fairlead/model/event.hpp>
 
@@ -25,12 +30,24 @@ struct AccessEntry {
     std::string_view end{};  ///< "complete", "broken" or "client left"
 };
 
-/// Writes lines. Any thread; a lock is held for the write alone.
+/// Writes lines, in the order in which they come. A thread of its own does, so that nobody waits for who
+/// reads them: a terminal that was stopped, a pipe whose reader hangs. Meanwhile lines are kept, up to `room`
+/// bytes; those beyond are dropped, and once there is room again a line says how many: `dropped=N`.
+///
+/// Threads: any, but for `close`; a lock is held to add a line to the others, never for a write.
 class Log {
   public:
     enum class Format { text, json };
 
-    Log(std::ostream& out, Format format) : out_{out}, format_{format} {}
+    Log(std::ostream& out, Format format, std::size_t room = std::size_t{1} << 20);
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+    ~Log();  ///< waits until all is written, however long that takes; `close` comes first where it must not
+
+    /// Writes what is left, and ends; what comes later is not written. False when the stream took nothing for
+    /// as long as `patience`: then it may be called again, or the program left by `std::_Exit`. (A thread
+    /// that hangs in a write cannot be stopped, and holds the stream's locks.)
+    bool close(std::chrono::milliseconds patience);
 
     void message(std::string_view text);
     void event(const fairlead::Event& event);
@@ -38,10 +55,21 @@ class Log {
 
   private:
     void line(std::string_view text);
+    void run();
+    void write(std::string_view lines);
 
-    std::ostream& out_;
-    Format format_;
+    std::ostream& out_;  // the writer's alone
+    const Format format_;
+    const std::size_t room_;
+
     std::mutex mutex_{};
+    std::condition_variable changed_{};
+    std::string lines_{};  // that were not taken by the writer, who empties it at once
+    std::uint64_t dropped_ = 0;
+    std::uint64_t writes_ = 0;  // that have ended
+    bool closing_ = false;
+    bool is_done_ = false;
+    std::thread writer_{};
 };
 
 }  // namespace gateway

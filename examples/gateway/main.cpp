@@ -2,6 +2,7 @@
 //
 //     LLM_BACKENDS='[{"name": "a", "url": "http://10.0.0.6:8000"}, ...]' fairlead-gateway --listen
 //     127.0.0.1:5000
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -19,6 +20,7 @@
 #include <fairlead/control/load_settings.hpp>
 #include <fairlead/control/mode_line.hpp>
 
+#include "gateway/descriptors.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/messages.hpp"
 #include "gateway/options.hpp"
@@ -45,6 +47,7 @@ std::optional<fairlead::Settings> read_settings(const fairlead::SettingsSources&
 /// Runs until a signal came and the answers under way have ended, or their time is up, or a second signal
 /// came.
 void serve(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
+    const auto clients = gateway::descriptors_for_clients(gateway::raise_descriptor_limit());
     // Where one thread runs the loop, no other touches a socket: then their locks are left out.
     asio::io_context io{options.threads > 1 ? static_cast<int>(options.threads)
                                             : ASIO_CONCURRENCY_HINT_UNSAFE_IO};
@@ -52,7 +55,7 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     // Before anybody is told that it runs: whoever reads that may tell it to stop at once.
     asio::signal_set signals{control, SIGINT, SIGTERM};
     const auto language = fairlead::language_from_environment();
-    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log}};
+    gateway::Gateway gateway{io, settings, {options.threads, &log, options.access_log, clients}};
     gateway::Reloader reloader{
         control,  sources_of(options),
         settings, [&gateway](const auto& before, const auto& after) { return gateway.reload(before, after); },
@@ -91,23 +94,33 @@ void serve(const gateway::Options& options, const fairlead::Settings& settings, 
     io.run();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    const auto [options, exit_status] = gateway::read_command_line(argc, argv);
-    if (exit_status) return *exit_status;
-    const auto settings = read_settings(sources_of(options));
-    if (!settings) return 2;
-
-    gateway::Log log{std::cout, options.log_format};
-    log.message(fairlead::mode_line(*settings));
+/// The status to leave with.
+int run(const gateway::Options& options, const fairlead::Settings& settings, gateway::Log& log) {
+    log.message(fairlead::mode_line(settings));
     if (options.check) return EXIT_SUCCESS;
     try {
-        serve(options, *settings, log);
+        serve(options, settings, log);
     } catch (const std::exception& error) {
         std::cerr << "fairlead-gateway: " << error.what() << '\n';
         return EXIT_FAILURE;
     }
     log.message(gateway::stopped(fairlead::language_from_environment()));
     return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Whoever reads the log may go: that is the log's loss, and no reason to end.
+    std::signal(SIGPIPE, SIG_IGN);
+    const auto [options, exit_status] = gateway::read_command_line(argc, argv);
+    if (exit_status) return *exit_status;
+    const auto settings = read_settings(sources_of(options));
+    if (!settings) return 2;
+
+    gateway::Log log{std::cout, options.log_format};
+    const auto status = run(options, *settings, log);
+    // Whoever does not read the log must not keep the program from ending.
+    if (!log.close(std::chrono::seconds{1})) std::_Exit(status);
+    return status;
 }

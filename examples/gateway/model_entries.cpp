@@ -39,7 +39,8 @@ bool is_encoding_of(std::string_view text, std::string_view name) {
 
 }  // namespace
 
-ModelEntries::ModelEntries(const std::vector<std::string>& names) : is_sole_{names.size() <= 1} {
+ModelEntries::ModelEntries(const std::vector<std::string>& names)
+    : is_sole_{names.size() <= 1}, takes_any_{std::find(names.begin(), names.end(), "") != names.end()} {
     for (const auto& name : names) {
         if (!name.empty()) entries_.emplace(name, bare_entry(name));
     }
@@ -58,23 +59,29 @@ void ModelEntries::note(std::string_view name, std::string_view body) {
 
 void ModelEntries::add_alias(const std::string& alias, const std::string& model) {
     const auto entry = entries_.find(model);
+    if (entry == entries_.end() && !takes_any_) return;
     auto copy = entry != entries_.end() ? entry->second : bare_entry(alias);
     copy["id"] = alias;
-    entries_.insert_or_assign(alias, std::move(copy));
+    aliases_.insert_or_assign(alias, std::move(copy));
 }
 
 std::string ModelEntries::list() const {
+    // A name that is an alias, too, is one to requests.
+    auto all = aliases_;
+    all.insert(entries_.begin(), entries_.end());
     Json data = Json::array();
-    for (const auto& [name, entry] : entries_) data.push_back(entry);
+    for (auto& [name, entry] : all) data.push_back(std::move(entry));
     return written({{"object", "list"}, {"data", std::move(data)}});
 }
 
 std::optional<std::string> ModelEntries::find(std::string_view encoded) const {
-    const auto entry = std::find_if(entries_.begin(), entries_.end(), [encoded](const auto& each) {
-        return is_encoding_of(encoded, each.first);
-    });
-    if (entry == entries_.end()) return std::nullopt;
-    return written(entry->second);
+    for (const auto* entries : {&aliases_, &entries_}) {
+        const auto entry = std::find_if(entries->begin(), entries->end(), [encoded](const auto& each) {
+            return is_encoding_of(encoded, each.first);
+        });
+        if (entry != entries->end()) return written(entry->second);
+    }
+    return std::nullopt;
 }
 
 }  // namespace gateway

@@ -22,7 +22,8 @@ class ModelEntries {
     /// changes nothing, and what nests deeper than 32 levels is left out of an entry. O(body).
     void note(std::string_view name, std::string_view body);
 
-    /// What serves `model`, also under the name `alias`.
+    /// What serves `model`, also under the name `alias`; where nobody does, it is left out. An alias of an
+    /// alias is none.
     void add_alias(const std::string& alias, const std::string& model);
 
     bool is_sole() const noexcept { return is_sole_; }
@@ -36,7 +37,9 @@ class ModelEntries {
 
   private:
     bool is_sole_;
-    std::map<std::string, nlohmann::json> entries_;
+    bool takes_any_;  // a backend without a name may serve any model
+    std::map<std::string, nlohmann::json> entries_{};
+    std::map<std::string, nlohmann::json> aliases_{};
 };
 
 }  // namespace gateway

@@ -45,6 +45,11 @@ class Listing final : public http_server::Responder, public std::enable_shared_f
             "GET", std::string{all_models}, fairlead::SharedBody{}, std::move(exchange_->request().headers));
         remove_hop_by_hop(original->headers);
         original->headers.remove("Host");
+        // The answer is for the gateway, which reads it: whole, and as it is.
+        for (const auto* name : {"Accept-Encoding", "If-None-Match", "If-Modified-Since", "If-Match",
+                                 "If-Unmodified-Since", "If-Range", "Range"}) {
+            original->headers.remove(name);
+        }
         original->headers.remove(tags_header);  // the list is of the whole fleet
         request.original = std::move(original);
         exchange_->attach(shared_from_this());

@@ -12,8 +12,8 @@ void ModelRouter::set_models(const std::vector<std::string>& models) {
 }
 
 ModelChoice ModelRouter::choose(std::string_view name, const Aliases& aliases) const {
-    const auto alias = aliases.find(std::string{name});
-    const std::string_view model = alias != aliases.end() ? std::string_view{alias->second} : name;
+    const auto target = alias_of(name, aliases);
+    const auto model = target.empty() ? name : target;
 
     const std::lock_guard lock{mutex_};
     if (models_.size() <= 1) return {};

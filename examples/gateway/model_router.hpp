@@ -60,6 +60,12 @@ class ModelRouter {
         return names_matter_.load(std::memory_order_relaxed);
     }
 
+    /// The model that `name` stands for, where it is an alias; empty otherwise. Valid as long as `aliases`.
+    static std::string_view alias_of(std::string_view name, const Aliases& aliases) {
+        const auto alias = aliases.find(std::string{name});
+        return alias != aliases.end() ? std::string_view{alias->second} : std::string_view{};
+    }
+
     /// `name` is empty when the request names no model.
     ModelChoice choose(std::string_view name, const Aliases& aliases = {}) const;
 

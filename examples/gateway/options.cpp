@@ -44,7 +44,7 @@ Parsed read_command_line(int argc, const char* const* argv) {
     line.add("--threads", "threads that serve", options.threads, 1U, 1024U);
     line.add("--log-format", "how the log is written [text]", options.log_format,
              {{"text", Log::Format::text}, {"json", Log::Format::json}});
-    line.add_flag("--access-log", "log every request", options.access_log);
+    line.add_flag("--access-log", "log every request that is relayed", options.access_log);
     line.add_flag("--check", "read the settings, print the mode or every problem, and exit", options.check);
     line.add("--grace", "seconds that answers under way may still take when told to stop", grace,
              std::int64_t{0}, std::int64_t{86'400});

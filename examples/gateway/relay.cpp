@@ -86,7 +86,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     }
 
     bool read_model(const fairlead::HttpRequest& original, const fairlead::Settings& settings) {
-        if (!body_matters()) return true;
+        if (!body_matters(settings)) return true;
         if (!find_model_in(original)) return false;
         const auto name = request_.model.value.value_or("");
         auto choice = context_.router.choose(name, settings.model_aliases);
@@ -97,6 +97,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         if (choice.verdict == ModelChoice::Verdict::unknown)
             return refuse(error_response(unknown_model(name)));
         model_ = std::move(choice.model);
+        request_.alias_of = ModelRouter::alias_of(name, settings.model_aliases);
         return true;
     }
 
@@ -120,10 +121,10 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         return true;
     }
 
-    /// Whether anything in a body can make a difference: a name, the key of a strategy that has one, a
-    /// prompt.
-    bool body_matters() const {
-        if (context_.router.names_matter()) return true;
+    /// Whether anything in a body can make a difference: a name, an alias, the key of a strategy that has
+    /// one, a prompt.
+    bool body_matters(const fairlead::Settings& settings) const {
+        if (context_.router.names_matter() || !settings.model_aliases.empty()) return true;
         const auto strategy = context_.balancer.strategy_name();
         return strategy == fairlead::ConsistentHash::name || strategy == fairlead::PrefixAffinity::name;
     }
@@ -149,8 +150,8 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     /// As the backend is asked for it, whatever the client called it.
     std::string model_of_cache() const {
         if (!model_.empty()) return model_;
-        auto only = context_.router.only_model();
-        return only.empty() ? request_.model.value.value_or("") : only;
+        if (auto only = context_.router.only_model(); !only.empty()) return only;
+        return request_.alias_of.empty() ? request_.model.value.value_or("") : request_.alias_of;
     }
 
     void send() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -24,17 +25,29 @@ struct RelayRequest {
     std::shared_ptr<const fairlead::HttpRequest> original{};  ///< the transport leaves hop-by-hop fields out
     ModelField model{};                                       ///< where the model stands in its body
     Body body = Body::opaque;
+    std::string alias_of{};  ///< the model that the name in the body stands for; empty: it is no alias
 };
+
+/// What the backend is to be asked for: its own name, else what an alias stands for; empty: what the client
+/// named, if anything.
+inline std::string_view model_for(const fairlead::BackendConfig& backend,
+                                  const RelayRequest& request) noexcept {
+    return backend.model_name.empty() ? request.alias_of : backend.model_name;
+}
+
+/// Whether the body needs another model for that.
+inline bool is_renamed(std::string_view model, const RelayRequest& request) noexcept {
+    return request.body != RelayRequest::Body::opaque && !model.empty() && request.model.value != model;
+}
 
 /// Whether the backend is to get anything but the original.
 inline bool is_changed_for(const fairlead::BackendConfig& backend, const RelayRequest& request) noexcept {
-    return !backend.api_key.empty() ||
-           (request.body != RelayRequest::Body::opaque && !backend.model_name.empty() &&
-            request.model.value != backend.model_name);
+    return !backend.api_key.empty() || is_renamed(model_for(backend, request), request);
 }
 
-/// The request as one backend is to get it: `model` rewritten where the backend has a name of its own, the
-/// client's credentials taken out where it has a key of its own (the transport adds that key).
+/// The request as one backend is to get it: `model` rewritten where the backend has a name of its own, or the
+/// client named an alias; the client's credentials taken out where it has a key of its own (the transport
+/// adds that key).
 inline fairlead::HttpRequest request_for(const fairlead::BackendConfig& backend,
                                          const RelayRequest& request) {
     fairlead::HttpRequest message = *request.original;
@@ -42,13 +55,11 @@ inline fairlead::HttpRequest request_for(const fairlead::BackendConfig& backend,
         // Every way in which engines and their proxies take a key.
         for (const auto* name : {"Authorization", "X-API-Key", "Api-Key"}) message.headers.remove(name);
     }
-    if (backend.model_name.empty() || request.model.value == backend.model_name) return message;
+    const auto model = model_for(backend, request);
+    if (!is_renamed(model, request)) return message;
     const auto body = message.body.view();
-    if (request.body == RelayRequest::Body::json) {
-        message.body = with_model(body, request.model, backend.model_name);
-    } else if (request.body == RelayRequest::Body::form) {
-        message.body = with_form_model(body, request.model, backend.model_name);
-    }
+    message.body = request.body == RelayRequest::Body::form ? with_form_model(body, request.model, model)
+                                                            : with_model(body, request.model, model);
     return message;
 }
 

@@ -29,6 +29,15 @@ std::uint64_t count_of(std::string_view object, std::string_view quoted_name) {
     return error == std::errc{} && count <= most ? count : 0;
 }
 
+Usage usage_in(std::string_view object) {
+    const auto either = [object](std::string_view one, std::string_view other) {
+        const auto count = count_of(object, one);
+        return count != 0 ? count : count_of(object, other);
+    };
+    return {either("\"prompt_tokens\"", "\"input_tokens\""),
+            either("\"completion_tokens\"", "\"output_tokens\""), count_of(object, "\"cached_tokens\"")};
+}
+
 }  // namespace
 
 bool UsageReader::feed(std::string_view piece) {
@@ -110,21 +119,15 @@ std::string_view UsageReader::collect(std::string_view piece) {
     object_.append(room.substr(0, end));
     last_ = room[end - 1];
     if (ended) {
-        found_ = std::exchange(object_, {});
-        whole_ = true;
+        const auto usage = usage_in(std::exchange(object_, {}));
+        // One of that name may stand anywhere, an extension's below the true one, say.
+        if (!found_ || usage != Usage{}) {
+            found_ = usage;
+            whole_ = true;
+        }
     }
     if (ended || object_.size() == longest_object) state_ = State::text;
     return piece.substr(end);
-}
-
-std::optional<Usage> UsageReader::usage() const {
-    if (found_.empty()) return std::nullopt;
-    const auto either = [this](std::string_view one, std::string_view other) {
-        const auto count = count_of(found_, one);
-        return count != 0 ? count : count_of(found_, other);
-    };
-    return Usage{either("\"prompt_tokens\"", "\"input_tokens\""),
-                 either("\"completion_tokens\"", "\"output_tokens\""), count_of(found_, "\"cached_tokens\"")};
 }
 
 }  // namespace gateway

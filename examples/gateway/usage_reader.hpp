@@ -21,17 +21,18 @@ struct Usage {
     bool operator==(const Usage&) const = default;
 };
 
-/// Looks for the last object "usage" in an answer that comes in pieces of any size: JSON, or server-sent
-/// events of JSON. A quote inside of a text is escaped there, so that no text can pass for the member's name.
+/// Looks for the last object "usage" with a count in an answer that comes in pieces of any size: JSON, or
+/// server-sent events of JSON. A quote inside of a text is escaped there, so that no text can pass for the
+/// member's name.
 ///
 /// Threads: one at a time. Cost: a search over the bytes; copies the object alone, at most 1 KiB of it.
 class UsageReader {
   public:
-    /// Whether one came to its end in this piece.
+    /// Whether one came to its end in this piece, and counts.
     bool feed(std::string_view piece);
 
     /// Empty while none has come.
-    std::optional<Usage> usage() const;
+    std::optional<Usage> usage() const { return found_; }
 
   private:
     enum class State : std::uint8_t { text, name, after_name, after_colon, object };
@@ -46,7 +47,7 @@ class UsageReader {
     int depth_ = 0;
     bool whole_ = false;
     std::string object_{};  // that is coming
-    std::string found_{};   // the last whole one
+    std::optional<Usage> found_{};
 };
 
 }  // namespace gateway

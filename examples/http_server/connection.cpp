@@ -99,6 +99,7 @@ Connection::Connection(tcp::socket socket, std::shared_ptr<Server> server)
     : socket_{std::move(socket)},
       server_{std::move(server)},
       last_tick_{never},
+      waits_since_{server_->next_wait()},
       max_body_bytes_{server_->max_body_bytes()},
       parser_{fairlead::HttpParser::Kind::request, limits_of(max_body_bytes_)} {}
 
@@ -155,6 +156,16 @@ bool Connection::takes_more() {
 void Connection::leave_if_idle() {
     asio::post(get_executor(), [self = shared_from_this()] {
         if (self->state_ == State::idle) self->shut();
+    });
+}
+
+void Connection::make_room() {
+    asio::post(get_executor(), [self = shared_from_this()] {
+        if (self->state_ == State::closed) return;
+        // What has come and was not read yet may be a request: it is not to be met with a reset.
+        if (self->state_ == State::idle && !self->socket_.has_something()) return self->shut();
+        self->waits_since_.store(busy, std::memory_order_relaxed);
+        self->server_->stays(self.get());
     });
 }
 
@@ -224,8 +235,10 @@ void Connection::keep_body(std::string_view piece) {
 }
 
 void Connection::feed(std::string_view data) {
-    if (state_ == State::idle) {
+    // Empty lines before a request are none of it: old clients end their bodies with one (RFC 9112, 2.2).
+    if (state_ == State::idle && data.find_first_not_of("\r\n") != std::string_view::npos) {
         state_ = State::reading;
+        waits_since_.store(busy, std::memory_order_relaxed);
         allow(server_->limits().head);
         if (const auto limit = server_->max_body_bytes(); limit != max_body_bytes_) {
             max_body_bytes_ = limit;
@@ -245,6 +258,9 @@ void Connection::feed(std::string_view data) {
         if (data.empty() && !step.paused) break;
     }
     if (head_seen_) allow(server_->limits().progress);
+    if (state_ == State::idle && waits_since() == busy) {  // that was no request
+        waits_since_.store(server_->next_wait(), std::memory_order_relaxed);
+    }
 }
 
 void Connection::on_head(bool more) {
@@ -493,6 +509,10 @@ void Connection::next_request() {
     old_client_ = false;
     allow(server_->limits().idle);
     if (!pending_.empty()) feed(std::exchange(pending_, {}));
+    if (state_ == State::idle) {
+        waits_since_.store(server_->next_wait(), std::memory_order_relaxed);
+        server_->one_waits();
+    }
     wait_readable();
 }
 
@@ -525,6 +545,7 @@ void Connection::abort() {
 void Connection::shut() {
     if (state_ == State::closed) return;
     state_ = State::closed;
+    waits_since_.store(busy, std::memory_order_relaxed);
     last_tick_.store(never, std::memory_order_relaxed);
     socket_.close();  // from here on nothing reads the data that was being sent
     responder_.reset();

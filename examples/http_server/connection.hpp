@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,8 +29,8 @@ namespace http_server {
 /// thread. And it always waits, also while an answer is under way, so that it sees at once when the client
 /// leaves. (A client that ends its sending side counts as gone.)
 ///
-/// Threads: everything runs on the connection's executor; `run`, `check_time`, `leave_if_idle` and
-/// `close_now` may be called from any and go there.
+/// Threads: everything runs on the connection's executor; `run`, `check_time`, `leave_if_idle`,
+/// `make_room` and `close_now` may be called from any and go there; `waits_since` from any.
 class Connection final : public Exchange,
                          public fairlead::detail::ReadWaiter,
                          public std::enable_shared_from_this<Connection> {
@@ -40,7 +41,13 @@ class Connection final : public Exchange,
     void run();
     void check_time();
     void leave_if_idle();
+    void make_room();  // as `leave_if_idle`, but tells the server where it stays
     void close_now();
+
+    /// `Server::next_wait` of when it began to wait for a request; `busy` while it does not. Relaxed: it is
+    /// looked at again on the executor.
+    std::uint64_t waits_since() const noexcept { return waits_since_.load(std::memory_order_relaxed); }
+    static constexpr std::uint64_t busy = std::numeric_limits<std::uint64_t>::max();
 
     fairlead::HttpRequest& request() noexcept override { return request_; }
     const std::string& peer() const noexcept override { return peer_; }
@@ -95,6 +102,7 @@ class Connection final : public Exchange,
     State state_ = State::idle;
     bool waiting_ = false;
     std::atomic<std::int64_t> last_tick_;
+    std::atomic<std::uint64_t> waits_since_;
 
     std::size_t max_body_bytes_;  // of the parser
     fairlead::HttpParser parser_;

@@ -1,7 +1,10 @@
 // Listening, accepting, and one coarse clock for all time-outs.
 #include "http_server/server.hpp"
 
+#include <charconv>
+#include <cstdint>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -18,9 +21,18 @@ using asio::ip::tcp;
 // When accept fails (no file descriptors left) trying again at once would only burn the processor.
 constexpr std::chrono::milliseconds accept_pause{50};
 
+/// The resolver would take any number, and cut it to 16 bits.
+bool is_port(std::string_view text) {
+    std::uint16_t port = 0;
+    const auto* const end = text.data() + text.size();
+    const auto result = std::from_chars(text.data(), end, port);
+    return result.ec == std::errc{} && result.ptr == end;
+}
+
 tcp::endpoint parse_address(const std::string& address, const asio::any_io_executor& executor) {
     const auto colon = address.rfind(':');
-    if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
+    const bool has_both = colon != std::string::npos && colon != 0;
+    if (!has_both || !is_port(std::string_view{address}.substr(colon + 1))) {
         throw std::invalid_argument{"an address to listen on is HOST:PORT, got \"" + address + "\""};
     }
     auto host = address.substr(0, colon);
@@ -75,6 +87,11 @@ std::size_t Server::connections() const {
 
 void Server::accept() {
     const std::lock_guard lock{mutex_};
+    if (connections_.size() >= limits_.max_connections) {
+        return acceptor_.async_wait(
+            tcp::acceptor::wait_read,
+            [self = shared_from_this()](std::error_code error) { self->someone_came(error); });
+    }
     acceptor_.async_accept(source_(), [self = shared_from_this()](std::error_code error, tcp::socket socket) {
         self->accepted(error, std::move(socket));
     });
@@ -82,13 +99,7 @@ void Server::accept() {
 
 void Server::accepted(std::error_code error, tcp::socket socket) {
     if (stopping()) return;
-    if (error) {
-        retry_.expires_after(accept_pause);
-        retry_.async_wait([self = shared_from_this()](std::error_code cancelled) {
-            if (!cancelled && !self->stopping()) self->accept();
-        });
-        return;
-    }
+    if (error) return pause();
     const auto connection = std::make_shared<Connection>(std::move(socket), shared_from_this());
     {
         const std::lock_guard lock{mutex_};
@@ -96,6 +107,58 @@ void Server::accepted(std::error_code error, tcp::socket socket) {
     }
     connection->run();
     accept();
+}
+
+void Server::pause() {
+    retry_.expires_after(accept_pause);
+    retry_.async_wait([self = shared_from_this()](std::error_code cancelled) {
+        if (!cancelled && !self->stopping()) self->accept();
+    });
+}
+
+/// A client is in the system's queue, and there was no place for it.
+void Server::someone_came(std::error_code error) {
+    if (stopping()) return;
+    if (error) return pause();
+    bool is_full = false;
+    {
+        const std::lock_guard lock{mutex_};
+        is_full = connections_.size() >= limits_.max_connections;
+        is_full_.store(is_full, std::memory_order_relaxed);
+    }
+    is_full ? make_room() : accept();
+}
+
+/// Takes the lock. Lets go of the connection that has waited longest for a request; `left` goes on from
+/// there. O(connections), but only for a client that has no place.
+void Server::make_room() {
+    std::shared_ptr<Connection> longest;
+    {
+        const std::lock_guard lock{mutex_};
+        if (!is_full_.load(std::memory_order_relaxed) || leaving_ != nullptr || stopping()) return;
+        Connection* found = nullptr;
+        auto since = Connection::busy;
+        for (auto* connection : connections_) {
+            if (const auto its = connection->waits_since(); its < since) {
+                since = its;
+                found = connection;
+            }
+        }
+        if (found == nullptr) return;  // one of them will wait, or leave
+        longest = found->weak_from_this().lock();
+        if (!longest) return;  // it leaves
+        leaving_ = found;
+    }
+    longest->make_room();
+}
+
+/// Takes the lock.
+void Server::stays(const Connection* connection) {
+    {
+        const std::lock_guard lock{mutex_};
+        if (leaving_ == connection) leaving_ = nullptr;
+    }
+    make_room();
 }
 
 void Server::sweep() {
@@ -106,6 +169,7 @@ void Server::sweep() {
         // Relaxed: one writer, and a reader that sees the tick late is late by a second.
         self->tick_.fetch_add(1, std::memory_order_relaxed);
         self->for_each([](const auto& connection) { connection->check_time(); });
+        self->one_waits();
         self->sweep();
     });
 }
@@ -129,6 +193,13 @@ void Server::left(Connection* connection) {
     {
         const std::lock_guard lock{mutex_};
         connections_.erase(connection);
+        if (leaving_ == connection) leaving_ = nullptr;
+        if (is_full_.load(std::memory_order_relaxed) && !stopping()) {
+            is_full_.store(false, std::memory_order_relaxed);
+            asio::post(executor_, [self = shared_from_this()] {
+                if (!self->stopping()) self->accept();
+            });
+        }
         if (stopping() && connections_.empty()) drained = std::exchange(drained_, {});
     }
     if (drained) drained();

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,6 +27,9 @@ class Connection;
 /// Limits of one server. What is over a limit is answered with an error and closed.
 struct Limits {
     std::size_t max_body_bytes = std::size_t{64} * 1024 * 1024;
+    /// Open at once. Who comes then takes the place of the one that has waited longest for its next request,
+    /// and where none waits, stays in the system's queue until one does or ends.
+    std::size_t max_connections = std::numeric_limits<std::size_t>::max();
     /// Between two requests: longer than the 60 s of common load balancers before us.
     std::chrono::milliseconds idle{75'000};
     /// From a request's first byte to the end of its head.
@@ -86,6 +91,14 @@ class Server : public std::enable_shared_from_this<Server> {
     bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
     std::int64_t tick() const noexcept { return tick_.load(std::memory_order_relaxed); }  // of the coarseness
     void left(Connection* connection);
+    /// The number of a wait for a request: who waits longer has a lower one. Relaxed: it publishes nothing.
+    std::uint64_t next_wait() noexcept { return waits_.fetch_add(1, std::memory_order_relaxed); }
+    /// A connection waits for a request. Where a client has no place, the one that waits longest must leave.
+    void one_waits() {
+        // Relaxed: where this and whoever finds no place miss one another, `sweep` looks again.
+        if (is_full_.load(std::memory_order_relaxed)) make_room();
+    }
+    void stays(const Connection* connection);  // it was to leave, and does not wait any more
     fairlead::detail::Coalescing& coalescing() noexcept {
         return coalescing_;
     }  // of answers, where the loop has one thread
@@ -93,6 +106,9 @@ class Server : public std::enable_shared_from_this<Server> {
   private:
     void accept();
     void accepted(std::error_code error, asio::ip::tcp::socket socket);
+    void pause();
+    void someone_came(std::error_code error);
+    void make_room();
     void close_acceptor();
     void sweep();
     template <class Action>
@@ -113,9 +129,12 @@ class Server : public std::enable_shared_from_this<Server> {
 
     mutable std::mutex mutex_{};
     std::unordered_set<Connection*> connections_{};  // each removes itself before it goes
+    const Connection* leaving_ = nullptr;            // to make room; compared, never followed
     std::function<void()> drained_{};
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> is_full_{false};  // and a client has come; changed under the mutex
     std::atomic<std::int64_t> tick_{0};
+    std::atomic<std::uint64_t> waits_{0};
 };
 
 }  // namespace http_server

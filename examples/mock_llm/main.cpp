@@ -46,6 +46,7 @@ void add_options(CommandLine& line, mock_llm::Options& options, std::int64_t& fi
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // who reads what it says may go
     mock_llm::Options options;
     std::int64_t first_token_ms = 0;
     double prefill_rate = 0;

@@ -121,9 +121,9 @@ refuses_connections() {
 }
 
 gateway "$backend" --threads 3
-# The threads start behind the line that says where it listens.
+# The threads start behind the line that says where it listens; one more writes the log.
 ((patience_ends = SECONDS + patience))
-until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} >= 3)); do
+until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} >= 4)); do
     ((SECONDS < patience_ends)) || fail "--threads 3 runs ${#threads[@]} threads"
     curl --silent --fail --output /dev/null "$gateway/health" || fail "/health: status $?"
 done
@@ -131,6 +131,10 @@ done
 run env VLLM_SERVER_URL="$backend" "$gateway_program" --env-file "" --listen "${gateway#http://}"
 expect "the status when the port is taken" "$status" 1
 [[ $said == *"cannot listen on ${gateway#http://}"* ]] || fail "the taken port is not named: $said"
+
+run env VLLM_SERVER_URL="$backend" "$gateway_program" --env-file "" --listen 127.0.0.1:99999
+expect "the status of a port that there is not" "$status" 1
+[[ $said == *'HOST:PORT, got "127.0.0.1:99999"'* ]] || fail "such a port is not named: $said"
 
 # --- signals ---------------------------------------------------------------------------------------------------------
 
@@ -169,6 +173,53 @@ for signal in TERM INT; do
     kill -"$signal" "${pids[gateway]}"
     broken_off "after a second SIG$signal"
 done
+
+# Whoever reads the log may go: what is to be logged then is lost, and requests are answered as before.
+gateway "$backend" --access-log
+descriptor=${outputs[gateway]}
+exec {descriptor}<&-
+for _ in 1 2; do
+    run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models"
+    expect "the status of curl when nobody reads the gateway's log any more" "$status" 0
+done
+kill -TERM "${pids[gateway]}"
+status=0
+wait "${pids[gateway]}" || status=$?
+expect "the status of a gateway whose log nobody reads any more" "$status" 0
+unset "pids[gateway]" "outputs[gateway]"
+
+# A log that is there and not read, with more than a pipe takes in (64 KiB), holds up neither requests nor the end.
+gateway "$backend" --access-log
+# Each makes a line of 4,000 bytes.
+run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models?$(printf %04000d 0)[1-40]"
+expect "the status of curl when the log is not read" "$status" 0
+kill -TERM "${pids[gateway]}"
+status=0
+wait "${pids[gateway]}" || status=$?
+expect "the status of a gateway whose log is not read" "$status" 0
+wait_for gateway "target=/v1/models"
+forget gateway
+
+# Clients that are connected and ask for nothing leave enough descriptors for whoever does, and for the backends.
+start gateway bash -c 'ulimit -Sn 64 && ulimit -Hn 256 && exec "$@"' gateway env \
+    LLM_BACKENDS="[{\"name\":\"a\",\"url\":\"$backend\"}]" "$gateway_program" --listen 127.0.0.1:0
+wait_for gateway "listening on "
+gateway=${line##*listening on }
+read -r _ _ _ soft hard _ < <(grep '^Max open files' "/proc/${pids[gateway]}/limits")
+expect "the soft limit of open files" "$soft" "$hard"
+idle=()
+for _ in {1..300}; do
+    exec {descriptor}<>"/dev/tcp/127.0.0.1/${gateway##*:}"
+    idle+=("$descriptor")
+done
+for _ in 1 2; do
+    run curl --silent --fail --max-time "$patience" --output /dev/null "$gateway/v1/models"
+    expect "the status of curl beside 300 idle clients" "$status" 0
+done
+for descriptor in "${idle[@]}"; do exec {descriptor}<&-; done
+kill -TERM "${pids[gateway]}"
+ended gateway
+expect "the status of a gateway with idle clients" "$status" 0
 
 # With nothing under way it ends at once, whatever --grace says; so does the stand-in.
 gateway "$backend" --grace 86400

@@ -86,6 +86,26 @@ TEST_CASE("the list of models is the union over the backends, with what engines 
     CHECK(world.eventually([&] { return world.in_flight() == 0; }));
 }
 
+TEST_CASE("engines are asked for their lists whole and as they are, whatever the client can take or has") {
+    Recorder engine{json_answer(R"({"data":[{"id":"qwen","max_model_len":32768}]})")};
+    World world;
+    world.settings.options.health_check = false;  // the last request is to be the client's
+    world.backend_at("a", engine.url(), "qwen");
+    world.backend("b", "llama");
+    world.start();
+    const auto response = world.ask(
+        "GET /v1/models HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\nif-none-match: *\r\n"
+        "If-Modified-Since: Mon, 30 Nov 2026 00:00:00 GMT\r\nIf-Match: *\r\nIf-Range: \"x\"\r\n"
+        "If-Unmodified-Since: Mon, 30 Nov 2026 00:00:00 GMT\r\nRange: bytes=0-1\r\nX-Other: kept\r\n\r\n");
+    CHECK(nlohmann::json::parse(body_of(response)).at("data")[1].at("max_model_len") == 32768);
+    const auto asked = engine.last();
+    for (const auto* gone : {"Accept-Encoding", "if-none-match", "If-", "Range"}) {
+        INFO(gone);
+        CHECK(asked.find(gone) == std::string::npos);
+    }
+    CHECK(asked.find("X-Other: kept\r\n") != std::string::npos);
+}
+
 TEST_CASE("one model of the list is found by its name, also percent-encoded") {
     World world;
     world.backend("a", "meta/llama 3");
@@ -157,6 +177,30 @@ TEST_CASE("with one model, the engine's own list is relayed, and aliases stand b
         world.start();
         CHECK(ids_of(world.ask(get("/v1/models"))) == std::vector<std::string>{"adapter", "gpt-4o", "qwen"});
     }
+}
+
+TEST_CASE("a backend without a model of its own is asked for what an alias stands for") {
+    Recorder engine;
+    World world;
+    world.settings.options.health_check = false;  // the last request is to be the client's
+    world.settings.model_aliases = {{"fast", "qwen"}};
+    world.backend_at("open", engine.url(), "").api_key = GENERATE("", "key");
+    SECTION("alone") {}
+    SECTION("beside one that has a name, and is gone") { world.backend("named", "qwen").stop(); }
+    world.start();
+    CHECK(status_of(world.ask(post(chat, R"({"model":"fast","messages":[]})"))) == 200);
+    CHECK(
+        engine.last().ends_with("\r\n\r\n"
+                                R"({"model":"qwen","messages":[]})"));
+    CHECK(status_of(world.ask(post(chat, R"({"model":"other","messages":[]})"))) == 200);
+    CHECK(
+        engine.last().ends_with("\r\n\r\n"
+                                R"({"model":"other","messages":[]})"));
+    const std::string form = "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nfast\r\n--B--\r\n";
+    CHECK(status_of(world.ask("POST /v1/audio/transcriptions HTTP/1.1\r\nHost: test\r\n"
+                              "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: " +
+                              std::to_string(form.size()) + "\r\n\r\n" + form)) == 200);
+    CHECK(engine.last().find("\r\n\r\nqwen\r\n--B--") != std::string::npos);
 }
 
 TEST_CASE("every endpoint of an engine is relayed by its model, and what manages it is not") {

@@ -80,6 +80,20 @@ TEST_CASE("a request whose framing is ambiguous is refused, the connection close
     CHECK(backend.counters().requests == 0);
 }
 
+TEST_CASE("TRACE is not relayed: a backend that echoes it would show the key that it was sent") {
+    World world;
+    auto& backend = world.backend("a");
+    world.start();
+    for (const auto* target : {"/v1/chat/completions", "/v1/models", "/tokenize", "/health", "*"}) {
+        INFO(target);
+        const auto response = world.ask(std::string{"TRACE "} + target + " HTTP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(status_of(response) == 405);
+        CHECK(response.find("\r\nAllow: GET, ") != std::string::npos);
+        CHECK(nlohmann::json::parse(body_of(response))["error"]["message"].is_string());
+    }
+    CHECK(backend.counters().requests == 0);
+}
+
 TEST_CASE("what follows an upgrade with a body is the next request, and both are answered") {
     World world;
     const auto& backend = world.backend("a");

@@ -3,9 +3,11 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
@@ -272,6 +274,115 @@ TEST_CASE("a connection without a request is closed without a word, be it new or
     auto client = serving.connect();
     CHECK(status_of(client.send(get("/")).read_response()) == 200);
     CHECK(client.read_all().empty());
+}
+
+TEST_CASE("where all places are taken, who has waited longest for its next request makes room") {
+    auto limits = patient();
+    limits.max_connections = 4;
+    const Serving serving{limits};
+    std::vector<RawClient> held;
+    for (int i = 0; i < 4; ++i) {
+        held.push_back(serving.connect());
+        CHECK(status_of(held.back().send(get("/")).read_response()) == 200);
+    }
+    // The first one waits since just now: the second is the one that has waited longest.
+    CHECK(status_of(held[0].send(get("/")).read_response()) == 200);
+    auto other = serving.connect();
+    CHECK(status_of(other.send(get("/")).read_response()) == 200);
+    CHECK(held[1].read_all().empty());
+    for (const std::size_t i : {0U, 2U, 3U}) {
+        INFO(i);
+        CHECK(status_of(held[i].send(get("/")).read_response()) == 200);
+    }
+    CHECK(serving.connections() == 4);
+}
+
+TEST_CASE("one that has begun its first request does not make room, and one that has begun none does") {
+    auto limits = patient();
+    limits.max_connections = 4;
+    const Serving serving{limits};
+    std::vector<RawClient> begun;
+    for (int i = 0; i < 3; ++i) {
+        begun.push_back(serving.connect());
+        begun.back().send("GET / HTTP/1.1\r\n");
+    }
+    auto silent = serving.connect();
+    auto other = serving.connect();
+    CHECK(status_of(other.send(get("/")).read_response()) == 200);
+    CHECK(silent.read_all().empty());
+    for (auto& client : begun) {
+        CHECK(status_of(client.send("Host: test\r\n\r\n").read_response()) == 200);
+    }
+}
+
+TEST_CASE("where all places are busy, who comes waits until one ends, or waits for its next request") {
+    auto limits = patient();
+    limits.max_connections = 4;
+    const Serving serving{limits};
+    std::vector<RawClient> held;
+    for (int i = 0; i < 4; ++i) {
+        held.push_back(serving.connect(64 * 1024));
+        CHECK(held.back().send(get("/large")).read_bytes(1) == "H");  // the answer is under way
+    }
+    auto other = serving.connect();
+    other.send(get("/"));
+    // More than sockets hold, so that the loop turns for these and would have come to it; with what they hold
+    // less than the answer.
+    CHECK(held[0].read_bytes(large / 3).size() == large / 3);
+    CHECK_FALSE(other.has_news());
+    CHECK(serving.connections() == 4);
+    const bool ends = GENERATE(false, true);
+    if (ends) {
+        held[1].close();
+    } else {
+        const auto rest = held[0].read_all();  // to the connection's end: it makes room as soon as it can
+        CHECK(rest.size() > large / 3);
+        CHECK_FALSE(held[0].was_reset());
+    }
+    CHECK(status_of(other.read_response()) == 200);
+}
+
+TEST_CASE("an empty line behind a request is no begun one, and none of the next") {
+    const bool apart = GENERATE(false, true);
+    INFO(apart);
+    auto limits = patient();
+    SECTION("what comes next is answered") {
+        const Serving serving{limits};
+        auto client = serving.connect();
+        CHECK(status_of(client.send(post("/", "{}") + "\r").read_response()) == 200);
+        CHECK(status_of(client.send("\n" + get("/")).read_response()) == 200);
+    }
+    SECTION("a connection that it leaves without a request is closed without a word") {
+        limits.idle = brief;
+        const Serving serving{limits};
+        auto client = serving.connect();
+        client.send(post("/", "{}") + (apart ? "" : "\r\n"));
+        CHECK(status_of(client.read_response()) == 200);
+        if (apart) client.send("\r\n");
+        CHECK(client.read_all().empty());
+    }
+    SECTION("it makes room as one that waits does") {
+        limits.max_connections = 1;
+        const Serving serving{limits};
+        auto client = serving.connect();
+        client.send(post("/", "{}") + (apart ? "" : "\r\n"));
+        CHECK(status_of(client.read_response()) == 200);
+        if (apart) client.send("\r\n");
+        CHECK(status_of(serving.connect().send(get("/")).read_response()) == 200);
+    }
+}
+
+TEST_CASE("an address to listen on has a port that there is") {
+    asio::io_context io{1};
+    for (const auto* address :
+         {"127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "127.0.0.1:+80",
+          "127.0.0.1: 80", "127.0.0.1:http", "127.0.0.1:", ":80", "80"}) {
+        INFO(address);
+        const auto server = std::make_shared<http_server::Server>(
+            io.get_executor(), [&io] { return asio::any_io_executor{io.get_executor()}; },
+            http_server::Limits{}, http_server::Handler{}, http_server::ErrorPage{});
+        CHECK_THROWS_AS(server->listen(address), std::invalid_argument);
+    }
 }
 
 TEST_CASE("one that was refused and goes on sending is dropped after the linger time") {

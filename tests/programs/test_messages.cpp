@@ -1,6 +1,11 @@
 // What the gateway says to its operator, in both languages.
+#include <future>
+#include <map>
+#include <ostream>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "gateway/log.hpp"
@@ -9,6 +14,41 @@
 
 using fairlead::Language;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// Refuses what is written first, as a full disk does.
+class RefusesOnce final : public std::stringbuf {
+  protected:
+    std::streamsize xsputn(const char* text, std::streamsize size) override {
+        return std::exchange(refuses_, false) ? 0 : std::stringbuf::xsputn(text, size);
+    }
+
+  private:
+    bool refuses_ = true;
+};
+
+/// Takes nothing until it is told to, as a pipe that is full.
+class Stuck final : public std::stringbuf {
+  public:
+    void wait_for_write() { begun_.get_future().wait(); }
+    void go_on() { may_go_on_.set_value(); }
+
+  protected:
+    std::streamsize xsputn(const char* text, std::streamsize size) override {
+        if (!std::exchange(is_stuck_, false)) return std::stringbuf::xsputn(text, size);
+        begun_.set_value();
+        may_go_on_.get_future().wait();
+        return std::stringbuf::xsputn(text, size);
+    }
+
+  private:
+    bool is_stuck_ = true;
+    std::promise<void> begun_{};
+    std::promise<void> may_go_on_{};
+};
+
+}  // namespace
 
 TEST_CASE("a reload is told in the operator's language, names as they are") {
     fairlead::ReloadReport report;
@@ -80,4 +120,66 @@ TEST_CASE("a request is one line of key=value or of JSON") {
     CHECK(json.str().find("\"status\":200,\"backend\":\"a\",\"bytes\":12,\"prompt_tokens\":30,"
                           "\"cached_tokens\":10,\"completion_tokens\":20,\"milliseconds\":1.500,") !=
           std::string::npos);
+}
+
+TEST_CASE("a line of the log that cannot be written is lost, and the next ones are not") {
+    RefusesOnce buffer;
+    std::ostream out{&buffer};
+    for (const auto* text : {"lost", "kept"}) gateway::Log{out, gateway::Log::Format::text}.message(text);
+    CHECK(buffer.str() == "kept\n");
+}
+
+TEST_CASE("who writes to a log that nobody reads does not wait, and what finds no room is counted") {
+    Stuck buffer;
+    std::ostream out{&buffer};
+    const bool json = GENERATE(false, true);
+    gateway::Log log{out, json ? gateway::Log::Format::json : gateway::Log::Format::text, 300};
+    log.message("first");
+    buffer.wait_for_write();
+    for (int i = 0; i < 9; ++i) log.message(std::string(60, static_cast<char>('0' + i)));
+    log.message("short, and dropped as well: it would stand before those that were");
+    buffer.go_on();
+    REQUIRE(log.close(20s));
+    log.message("too late");
+    std::vector<std::string> lines;
+    std::istringstream text{buffer.str()};
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    const std::size_t kept = lines.size() - 2;
+    CHECK(kept == (json ? 3 : 4));
+    CHECK(lines.front().find("first") != std::string::npos);
+    for (std::size_t i = 0; i < kept; ++i) {
+        CHECK(lines[i + 1].find(std::string(60, static_cast<char>('0' + i))) != std::string::npos);
+    }
+    const auto dropped = std::to_string(10 - kept);
+    CHECK(lines.back().ends_with(json ? "\"dropped\":" + dropped + "}" : " dropped=" + dropped));
+}
+
+TEST_CASE("all that was told to a log is written in order, whoever told it") {
+    std::ostringstream out;
+    {
+        gateway::Log log{out, gateway::Log::Format::text};
+        std::vector<std::thread> threads;
+        for (char name : {'a', 'b', 'c'}) {
+            threads.emplace_back([&log, name] {
+                for (int i = 1; i <= 500; ++i)
+                    log.message(name + std::string(static_cast<std::size_t>(i), '.'));
+            });
+        }
+        for (auto& thread : threads) thread.join();
+    }
+    std::map<char, std::size_t> sizes;
+    std::istringstream text{out.str()};
+    for (std::string line; std::getline(text, line);) CHECK(line.size() == ++sizes[line.front()] + 1);
+    CHECK(sizes == std::map<char, std::size_t>{{'a', 500}, {'b', 500}, {'c', 500}});
+}
+
+TEST_CASE("a log that nobody reads can be given up, and is written to its end where somebody does") {
+    Stuck buffer;
+    std::ostream out{&buffer};
+    gateway::Log log{out, gateway::Log::Format::text};
+    log.message("text");
+    CHECK_FALSE(log.close(1ms));
+    buffer.go_on();
+    CHECK(log.close(20s));
+    CHECK(buffer.str() == "text\n");
 }

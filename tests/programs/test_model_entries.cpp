@@ -26,3 +26,18 @@ TEST_CASE("what is no list of models changes nothing") {
         CHECK(entries.list() == before);
     }
 }
+
+TEST_CASE("an alias is listed where somebody serves its model, and only there") {
+    gateway::ModelEntries named{{"m", "n"}};
+    named.add_alias("also", "m");
+    named.add_alias("lost", "gone");
+    named.add_alias("again", "also");  // aliases are looked up once
+    CHECK(named.find("also").has_value());
+    CHECK_FALSE(named.find("lost").has_value());
+    CHECK_FALSE(named.find("again").has_value());
+    CHECK(nlohmann::json::parse(named.list())["data"].size() == 3);
+
+    gateway::ModelEntries open{{"", "m"}};  // a backend without a name takes whatever it is asked for
+    open.add_alias("lost", "gone");
+    CHECK(open.find("lost").has_value());
+}

@@ -67,3 +67,15 @@ TEST_CASE("an object without end is given up, and the next one read") {
     CHECK(usage_of(endless + std::string{plain}) == of_plain);
     CHECK_FALSE(usage_of(endless).has_value());
 }
+
+TEST_CASE("an object of that name without a count replaces none that has one") {
+    const auto later =
+        std::string{plain.substr(0, plain.size() - 1)} + R"(,"x":{"usage":{}},"usage":{"n":1}})";
+    for (std::size_t size = 1; size <= later.size(); ++size) {
+        INFO(size);
+        CHECK(usage_of(later, size) == of_plain);
+    }
+    UsageReader reader;
+    CHECK(reader.feed(plain));
+    CHECK_FALSE(reader.feed(R"({"usage":{}})"));
+}
