@@ -44,8 +44,8 @@ std::string_view type_of(const fairlead::HttpResponse& head) {
     return trimmed(value.substr(0, value.find(';')));
 }
 
-bool is_event_stream(const fairlead::HttpResponse& head) {
-    return fairlead::equal_ignoring_case(type_of(head), "text/event-stream");
+bool has_type(const fairlead::HttpResponse& head, std::string_view type) {
+    return fairlead::equal_ignoring_case(type_of(head), type);
 }
 
 bool is_readable(const fairlead::HttpResponse& head) {
@@ -93,12 +93,15 @@ std::string media_type(std::string_view content_type) {
 bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head) {
     path = path.substr(0, path.find('?'));
     return method == "POST" && (path == "/v1/chat/completions" || path == "/v1/completions") &&
-           is_event_stream(head) && is_readable(head);
+           is_stream_of_events(head);
+}
+
+bool is_stream_of_events(const fairlead::HttpResponse& head) {
+    return has_type(head, "text/event-stream") && is_readable(head);
 }
 
 bool may_tell_usage(const fairlead::HttpResponse& head) {
-    return (is_event_stream(head) || fairlead::equal_ignoring_case(type_of(head), "application/json")) &&
-           is_readable(head);
+    return (has_type(head, "text/event-stream") || has_type(head, "application/json")) && is_readable(head);
 }
 
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {

@@ -35,6 +35,10 @@ std::string media_type(std::string_view content_type);
 /// agree on: there the framing of HTTP alone tells. So it does for what is compressed.
 bool ends_with_done(std::string_view method, std::string_view path, const fairlead::HttpResponse& head);
 
+/// Whether an answer is a good stream of events whose bytes can be read: its events are its tokens, or
+/// nearly.
+bool is_stream_of_events(const fairlead::HttpResponse& head);
+
 /// Whether an answer may tell its tokens in a way that can be read as it passes: a good one, JSON or a stream
 /// of events, not compressed.
 bool may_tell_usage(const fairlead::HttpResponse& head);

@@ -75,6 +75,7 @@ class Events : public nlohmann::json_sax<Json> {
 class SetUp final : public Events {
   public:
     std::string salt{};
+    std::string adapter{};
     std::string tools{};
     std::string instructions{};
     std::vector<std::string> roles{};
@@ -82,6 +83,7 @@ class SetUp final : public Events {
   private:
     bool scalar(const std::string& value) override {
         if (depth_ == 1 && is_in("cache_salt")) salt = value;
+        if (depth_ == 1 && is_in("lora_path")) adapter = value;  // SGLang's; others name adapters as models
         // As one text or as a list of them.
         if ((is_in("instructions") || is_in("system")) && !is_aside()) instructions += value;
         mark(value);
@@ -154,7 +156,9 @@ PromptKey read_prompt(std::string_view body, std::string_view model, std::uint32
     if (!Json::sax_parse(body, &set_up)) return key;
     key.blocks.resize(std::min(body.size() / least_bytes + 1, most));
     fairlead::PromptHasher hasher{
-        key.blocks, {.model = model, .cache_salt = set_up.salt, .tools = set_up.tools}, block_tokens};
+        key.blocks,
+        {.model = model, .adapter = set_up.adapter, .cache_salt = set_up.salt, .tools = set_up.tools},
+        block_tokens};
     if (!set_up.instructions.empty()) {
         hasher.message("system");
         hasher.text(set_up.instructions);

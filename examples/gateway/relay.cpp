@@ -196,6 +196,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
         begin_answer(head);
         wants_done_ = ends_with_done(request_.original->method, request_.original->target, head);
         stream_.set_unterminated(wants_done_);
+        has_events_ = is_stream_of_events(head);
         tells_usage_ = may_tell_usage(head);
         if (may_continue_) prepare_continuation(head);
         if (!going_) request_ = {};  // an open stream keeps no more than it needs
@@ -269,9 +270,9 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
 
     /// What is to be learnt from a piece of the answer.
     void take_in(std::string_view piece) {
-        if (wants_done_) {
+        if (has_events_) {
             done_.feed(piece);
-            stream_.set_unterminated(!done_.seen());
+            if (wants_done_) stream_.set_unterminated(!done_.seen());
             stream_.came(done_.events());
         }
         if (tells_usage_ && usage_.feed(piece)) {
@@ -418,6 +419,7 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
     DoneMarker done_{};
     UsageReader usage_{};
     bool wants_done_ = false;  // an answer without the marker is broken
+    bool has_events_ = false;
     bool tells_usage_ = false;
     bool end_waits_ = false;  // the answer's end is here; its client has to take a piece first
     bool left_ = false;

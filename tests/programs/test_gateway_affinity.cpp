@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mock_llm/mock_llm.hpp"
+#include "programs/recorder.hpp"
 #include "programs/world.hpp"
 #include "simulator/contestants.hpp"
 #include "simulator/generator.hpp"
@@ -23,6 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::body_of;
 using test::post;
+using test::Recorder;
 using test::World;
 
 constexpr std::uint32_t block_tokens = 16;
@@ -154,4 +156,38 @@ TEST_CASE("the engines' own hit counters show what the simulator foretells", "[f
     CHECK(shown > foretold - 0.1);
     CHECK(shown < foretold + 0.1);
     CHECK(shown > random + 0.1);  // it is the affinity that does it
+}
+
+TEST_CASE("several gateways bring a new conversation to the same backend, each by itself") {
+    Recorder a;
+    Recorder b;
+    Recorder c;
+    const auto set_up = [&](World& world, std::uint64_t seed) {
+        world.settings.strategy = "prefix_affinity";
+        world.settings.options.gateways = 2;
+        world.settings.options.seed = seed;
+        world.backend_at("a", a.url());
+        world.backend_at("b", b.url());
+        world.backend_at("c", c.url());
+        world.start();
+    };
+    World one;
+    World other;
+    set_up(one, 1);
+    set_up(other, 2);
+    const auto served_by = [](const World& world, const std::string& body) {
+        const auto answer = world.ask(post(test::chat, body));
+        const auto at = answer.find("X-Fairlead-Backend: ");
+        return answer.substr(at + 20, 1);
+    };
+    std::string seen;
+    for (int i = 0; i < 12; ++i) {
+        const std::string body = R"({"model":"m","messages":[{"role":"user","content":")" +
+                                 std::string(2000, static_cast<char>('a' + i)) + "\"}]}";
+        const auto backend = served_by(one, body);
+        CHECK(served_by(other, body) == backend);
+        seen += backend;
+    }
+    // All on one by chance: 3^-11, and the hash does not change from run to run.
+    CHECK(seen.find_first_not_of(seen.front()) != std::string::npos);
 }

@@ -1,6 +1,7 @@
 // The engines' own load through the gateway, over real sockets: who tells it, who does not, who leaves.
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,10 +11,12 @@
 #include "mock_llm/mock_llm.hpp"
 #include "programs/world.hpp"
 #include "support/catch.hpp"
+#include "support/raw_peer.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using fairlead::test::RawPeer;
 using test::body_of;
 using test::chat;
 using test::hello;
@@ -80,6 +83,31 @@ TEST_CASE("an engine behind a proxy without metrics is balanced as the others ar
         return metrics.find("fairlead_engine_requests_running{backend=\"open\"} 0\n") != std::string::npos;
     }));
     CHECK(metrics.find("fairlead_engine_requests_running{backend=\"closed\"}") == std::string::npos);
+}
+
+TEST_CASE("a request's tokens are a quarter of its bytes until its answer begins, then its events") {
+    const std::string path = GENERATE("/v1/chat/completions", "/v1/responses");
+    std::promise<void> begin;
+    RawPeer peer{[answer = begin.get_future().share()](RawPeer::Connection& connection) {
+        if (connection.read_request().empty()) return;
+        answer.wait();
+        std::string events;
+        for (int i = 0; i < 5; ++i) events += "data: {}\n\n";
+        connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + events);
+        connection.wait_for_close();
+    }};
+    World world;
+    world.settings.strategy = "least_tokens";
+    world.backend_at("a", peer.url());
+    world.start();
+    const auto figures = [&] { return world.gateway().balancer().snapshot().front(); };
+    auto client = world.connect();
+    client.send(post(path, hello));
+    CHECK(world.eventually([&] { return figures().waiting_tokens == hello.size() / 4; }));
+    begin.set_value();
+    CHECK(world.eventually([&] { return figures().waiting_tokens == 0 && figures().tokens_in_flight == 5; }));
+    client.close();
+    CHECK(world.eventually([&] { return world.in_flight() == 0; }));
 }
 
 TEST_CASE("an answer's header tells the load, when it is asked for, and the client sees none of it") {

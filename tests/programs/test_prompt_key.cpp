@@ -41,10 +41,10 @@ TEST_CASE("a conversation that goes on shares all blocks of what was said before
     CHECK(read_prompt(chat_body(long_text + "!"), "m").owner != first.owner);
 }
 
-TEST_CASE("unlike model, salt and tools never match, wherever they stand in the body") {
+TEST_CASE("unlike model, adapter, salt and tools never match, wherever they stand in the body") {
     const auto plain = read_prompt(chat_body(long_text), "m");
-    for (const std::string more :
-         {R"(,"cache_salt":"s")", R"(,"tools":[{"type":"function","function":{"name":"f"}}])"}) {
+    for (const std::string more : {R"(,"cache_salt":"s")", R"(,"lora_path":"s")",
+                                   R"(,"tools":[{"type":"function","function":{"name":"f"}}])"}) {
         const auto other = read_prompt(chat_body(long_text, more), "m");
         CHECK(shared(plain, other) == 0);
         CHECK(other.blocks.size() == 3);
