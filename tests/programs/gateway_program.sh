@@ -132,7 +132,7 @@ run env VLLM_SERVER_URL="$backend" "$gateway_program" --env-file "" --listen "${
 expect "the status when the port is taken" "$status" 1
 [[ $said == *"cannot listen on ${gateway#http://}"* ]] || fail "the taken port is not named: $said"
 
-run env VLLM_SERVER_URL="$backend" "$gateway_program" --env-file "" --listen 127.0.0.1:99999
+run timeout "$patience" env VLLM_SERVER_URL="$backend" "$gateway_program" --env-file "" --listen 127.0.0.1:99999
 expect "the status of a port that there is not" "$status" 1
 [[ $said == *'HOST:PORT, got "127.0.0.1:99999"'* ]] || fail "such a port is not named: $said"
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -69,6 +71,7 @@ class World {
     gateway::Gateway& start() {
         gateway::RunOptions options;
         options.threads = threads_;
+        options.max_connections = max_connections;
         gateway_ = std::make_unique<gateway::Gateway>(io_, settings, options);
         gateway_->listen("127.0.0.1:0");
         if (!admin_listen.empty()) gateway_->listen_admin(admin_listen);
@@ -108,6 +111,7 @@ class World {
 
     fairlead::Settings settings = default_settings();
     std::string admin_listen{};  ///< empty: the admin API is on the main port
+    std::size_t max_connections = std::numeric_limits<std::size_t>::max();  ///< of clients
 
   private:
     static fairlead::Settings default_settings() {
