@@ -138,8 +138,8 @@ class Candidate {
 
     const detail::Account* account_ = nullptr;
     const BackendConfig* config_ = nullptr;
-    // Where the word has what is in flight, the limit; where it has the config's generation, the generation;
-    // above it the balancer's marks (40 to 43) and the weight.
+    // Where the word has what is in flight, the limit; where it has generation and epoch, those of the table;
+    // above them the balancer's marks (40 to 43) and the weight.
     std::uint64_t seat_ = 0;
     float inverse_weight_ = 1.0F;
     BackendId id_ = 0;

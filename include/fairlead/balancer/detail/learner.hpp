@@ -52,20 +52,27 @@ class Learner {
         if (verdict.rests) rest(backend, outcome, now);
         if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
         if (LeaseAccess::half_open(lease)) {
-            if (verdict.fails_trial) return decide_trial(lease, false);
-            if (verdict.success) decide_trial(lease, true);
-            return;
+            if (!verdict.fails_trial) {
+                if (verdict.success) decide_trial(lease, true);
+                return;
+            }
+            if (decide_trial(lease, false)) return;
+            // It was in service again: chosen by a picture from before that. A failure like any other.
         }
         if (verdict.failure) failed(lease, backend, now);
     }
 
-    /// A request on a half-open backend went well, or not.
-    [[gnu::noinline]] void decide_trial(Lease& lease, bool good) noexcept {
+    /// A request on a half-open backend went well, or not. False when the backend is not half open any more,
+    /// and was not when the request began: an older picture chose it.
+    [[gnu::noinline]] bool decide_trial(Lease& lease, bool good) noexcept {
         LeaseAccess::half_open(lease) = false;
         auto& backend = *LeaseAccess::backend(lease);
-        if (!is_current(lease, backend)) return;
+        if (!is_current(lease, backend)) return true;
+        bool was_trial = true;
         writer_.write_quietly([&](Roster& roster, Time now) {
             if (!is_current(lease, backend)) return;
+            was_trial = backend.ejection.is_half_open();
+            if (!was_trial) return;
             if (good) {
                 roster.trial_succeeded(backend, now);
             } else {
@@ -77,6 +84,7 @@ class Learner {
             backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
             if (writer_.is_place_expected()) writer_.place_freed();
         }
+        return was_trial;
     }
 
   private:
