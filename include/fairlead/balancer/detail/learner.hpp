@@ -79,15 +79,25 @@ class Learner {
                 roster.eject(backend, "failed trial", now);
             }
         });
-        if (std::exchange(LeaseAccess::trial(lease), false) && is_current(lease, backend)) {
+        if (std::exchange(LeaseAccess::trial(lease), false) && end_trial(lease, backend)) {
             // Still half open: the next trial may begin while this answer streams.
-            backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
             if (writer_.is_place_expected()) writer_.place_freed();
         }
         return was_trial;
     }
 
   private:
+    /// Takes the mark of the lease's trial away, within its epoch only: in the next one it is another's.
+    /// Whether that was so. Sequentially consistent: as where a lease ends.
+    static bool end_trial(Lease& lease, LiveBackend& backend) noexcept {
+        std::uint64_t now = backend.word.load(std::memory_order_relaxed);
+        do {
+            if (((now ^ LeaseAccess::taken(lease)) & word::epoch_mask) != 0) return false;
+        } while (!backend.word.compare_exchange_weak(now, now & ~word::trial, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed));
+        return true;
+    }
+
     /// A cancelled request says something when it had already taken longer than the mean.
     bool counts_as_completed(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                              Time now) const noexcept {
