@@ -100,7 +100,8 @@ struct Options {
     Duration queue_timeout = Duration::max();  ///< each at most; the request's deadline unless set
 
     // --- figures -----------------------------------------------------------------------------------------
-    bool timing = true;  ///< latency and failure ratio; without it `select` and `report` read no clock
+    bool timing = true;  ///< latency and failure ratio; without it `select` and `report` read no clock, and
+                         ///< what engines tell of their load is not trusted
     LatencyTo latency_to = LatencyTo::first_byte;        ///< what the strategies look at
     Duration latency_tau = std::chrono::seconds{10};     ///< time constant with which latencies fade
     Duration latency_tau_max = std::chrono::minutes{5};  ///< longer where requests are few, up to this

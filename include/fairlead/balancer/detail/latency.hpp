@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 
+#include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/rng.hpp>
 #include <fairlead/model/time.hpp>
@@ -39,7 +40,7 @@ namespace fairlead::detail {
 [[gnu::always_inline]] inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
     const std::uint64_t area = account.area.load(std::memory_order_relaxed);
     const Tick passed = now - static_cast<Tick>(area >> 32);
-    if (passed == 0 || passed >= (Tick{1} << 31)) return;  // nothing passed, or another thread was ahead
+    if (passed == 0 || passed >= Tick{0} - most_ahead) return;  // nothing passed, or another thread was ahead
     const std::uint32_t sum = static_cast<std::uint32_t>(area) + waiting(account, w) * passed;
     account.area.store((std::uint64_t{now} << 32) | sum, std::memory_order_relaxed);
 }
@@ -158,13 +159,14 @@ class Pace {
     /// Brings all up to `now`. After how many ticks that is to be done again. Called with the flag.
     Tick update(Account& account, Tick now, const Options& options) noexcept {
         advance_area(account, now, account.word.load(std::memory_order_relaxed));
+        forget_old_load(account, now);
         fade(account, *pool_, now, options);
         const double mean = pool_->mean();
         mean_.store(static_cast<float>(mean), std::memory_order_relaxed);
         const bool pending = forget_failures(account, mean, now);
         double wait = ticks_of(options.latency_tau) / 64.0;
         if (pending) wait = std::min(wait, failure_memory * mean / failure_slots);
-        return static_cast<Tick>(std::clamp(wait, 1.0, 1e9));
+        return static_cast<Tick>(std::clamp(wait, 1.0, static_cast<double>(most_ahead / 2)));
     }
 
     /// Called with the flag.
@@ -200,7 +202,7 @@ class Pace {
         double completed = done_ * keep + more_done;
         owed_ = static_cast<float>(std::min(0.0, completed));
         completed = std::max(0.0, completed);
-        if (is_passed_over(pool, done, now, tau)) {
+        if (is_passed_over(pool, done, now, passed, tau)) {
             completed = fresh_start;
             area = fresh_start * pool.mean();
         }
@@ -231,11 +233,16 @@ class Pace {
     /// request of 20 for each backend, 0.6 % of eight backends' requests: under the 1 % that would be the
     /// p99. The first review comes within tau, by the tick of the first request, so that balancers that began
     /// together do not try a slow backend together. `done` is what it completed ever. Called with the flag.
-    bool is_passed_over(const PoolLatency& pool, std::uint32_t done, Tick now, double tau) noexcept {
-        if (!started_) review_ = now + static_cast<Tick>(tau * Rng{now}.uniform());
-        if (!due(review_, now)) return false;
+    bool is_passed_over(const PoolLatency& pool, std::uint32_t done, Tick now, Tick passed,
+                        double tau) noexcept {
+        const auto ticks = [](double n) { return static_cast<Tick>(std::min(n, 4e9)); };
+        if (!started_) review_in_ = ticks(tau * Rng{now}.uniform());
+        if (passed < review_in_) {
+            review_in_ -= passed;
+            return false;
+        }
         const double completed = static_cast<std::int32_t>(done - done_at_review_);
-        review_ = now + static_cast<Tick>(tau);
+        review_in_ = ticks(tau);
         done_at_review_ = done;
         return completed + 1.0 <= std::min(enough, pool.done_a_member()) / 2.0;
     }
@@ -251,7 +258,7 @@ class Pace {
             noted_ = failed;
         }
         const auto memory = static_cast<Tick>(std::min(failure_memory * mean, 1e9));
-        while (count_ > 0 && now - notes_[first_].at >= memory) {
+        while (count_ > 0 && due(notes_[first_].at, now) && now - notes_[first_].at >= memory) {
             account.forgotten.store(notes_[first_].failed, std::memory_order_relaxed);
             first_ = static_cast<std::uint8_t>((first_ + 1U) % failure_slots);
             --count_;
@@ -275,7 +282,7 @@ class Pace {
     double area_ = 0.0;
     double done_ = 0.0;
     double seen_ = 0.0;  // ticks, faded: tau once it ran for long
-    Tick review_ = 0;
+    Tick review_in_ = 0;
     std::uint32_t done_at_review_ = 0;
     std::atomic<double> total_{0.0};
     std::array<Note, failure_slots> notes_{};
