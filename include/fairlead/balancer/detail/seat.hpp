@@ -42,6 +42,12 @@ struct CandidateAccess {
         return candidate;
     }
 
+    /// The same, past its slow start.
+    static Candidate warm(Candidate candidate) noexcept {
+        candidate.seat_ &= ~warming;
+        return candidate;
+    }
+
     static LiveBackend& backend(const Candidate& candidate) noexcept {
         // Made from a LiveBackend that is not const (`make`); strategies only ever see it const.
         return static_cast<LiveBackend&>(const_cast<Account&>(*candidate.account_));
