@@ -24,6 +24,6 @@ inline double ticks_of(Duration duration) noexcept {
 inline constexpr Tick most_ahead = Tick{1} << 24;
 
 /// Whether `tick` has come at `now`, in modular time. It must not lie more than `most_ahead` in the future.
-inline bool due(Tick tick, Tick now) noexcept { return tick - now - 1 >= most_ahead; }
+inline bool due(Tick tick, Tick now) noexcept { return now - tick < Tick{0} - most_ahead; }
 
 }  // namespace fairlead::detail
