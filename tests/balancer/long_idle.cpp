@@ -20,8 +20,8 @@ using namespace fairlead::test;
 using namespace std::chrono_literals;
 
 template <class S>
-struct Fixture {
-    explicit Fixture(const Options& options = {}) : balancer{fleet(2), seeded(options), {}, {}, clock} {}
+struct Idle {
+    explicit Idle(const Options& options = {}) : balancer{fleet(2), seeded(options), {}, {}, clock} {}
 
     static Options seeded(Options options) {
         options.seed = 1;
@@ -37,7 +37,7 @@ constexpr std::array<std::chrono::hours, 6> idle_times{1h, 38h, 40h, 62h, 77h, 7
 
 TEST_CASE("however long it was idle, a balancer finds out which backend is the slower") {
     for (const auto idle : idle_times) {
-        Fixture<ResponseTime> f;
+        Idle<ResponseTime> f;
         f.clock.advance(idle);
         std::vector<std::pair<Time, Lease>> open;  // until when
         int slow = 0;
@@ -66,7 +66,7 @@ TEST_CASE("however long it was idle, a balancer finds out which backend is the s
 
 TEST_CASE("however long it was idle before, a failure is forgotten in time") {
     for (const auto idle : idle_times) {
-        Fixture<LeastConnections> f;
+        Idle<LeastConnections> f;
         one(f.balancer);
         f.clock.advance(idle);
         std::string_view other[] = {"b1"};
@@ -86,7 +86,7 @@ TEST_CASE("however long it was idle before, a failure is forgotten in time") {
 
 TEST_CASE("what an engine told long ago is not trusted again, however long ago it is") {
     for (const auto age : idle_times) {
-        Fixture<PrefixAffinity> f;
+        Idle<PrefixAffinity> f;
         REQUIRE_FALSE(f.balancer.report_load("b0", {.running = 30.0, .waiting = 0.0, .at = f.clock.now()}));
         for (const Duration step : {Duration{1min}, Duration{age}}) {
             // In the first minute it is found to be too old: then no turn of the circle makes it new.
@@ -107,7 +107,7 @@ TEST_CASE("what an engine told long ago is not trusted again, however long ago i
 TEST_CASE("what an engine told is not trusted in a pick that reads no clock: it may be of any age") {
     Options options;
     options.timing = false;
-    Fixture<PrefixAffinity> f{options};
+    Idle<PrefixAffinity> f{options};
     REQUIRE_FALSE(f.balancer.report_load("b0", {.running = 30.0, .at = f.clock.now()}));
     f.clock.advance(1h);
     REQUIRE_FALSE(f.balancer.report_load("b1", {.running = 0.0, .at = f.clock.now()}));

@@ -38,9 +38,9 @@ struct Interrupted {
     }
 };
 
-using TestBalancer = Balancer<Interrupted, NoTransport, ManualClock>;
+using Interruptible = Balancer<Interrupted, NoTransport, ManualClock>;
 
-struct Fixture {
+struct Pictures {
     ManualClock clock;
     Options options = [] {
         Options o;
@@ -51,7 +51,7 @@ struct Fixture {
 
     /// What another thread chooses while the picture is drawn that `change` makes necessary.
     template <class Change>
-    static Lease chosen_meanwhile(TestBalancer& balancer, const Change& change) {
+    static Lease chosen_meanwhile(Interruptible& balancer, const Change& change) {
         Lease chosen;
         Interrupted::meanwhile() = [&] { std::thread{[&] { chosen = balancer.select(); }}.join(); };
         change();
@@ -60,15 +60,15 @@ struct Fixture {
 };
 
 TEST_CASE("a picture in which a backend is on trial gives nobody a trial when it is in service again") {
-    Fixture f;
+    Pictures f;
     f.options.success_threshold = 1;
-    TestBalancer balancer{fleet(2), f.options, {}, {}, f.clock};
+    Interruptible balancer{fleet(2), f.options, {}, {}, f.clock};
     for (int i = 0; i < 3; ++i) REQUIRE(one(balancer, Outcome::server_error) == "b0");
     f.clock.advance(10s);
     Lease trial = balancer.select();
     REQUIRE(trial->name == "b0");
     const Lease meanwhile =
-        Fixture::chosen_meanwhile(balancer, [&] { balancer.report(std::move(trial), Outcome::success); });
+        Pictures::chosen_meanwhile(balancer, [&] { balancer.report(std::move(trial), Outcome::success); });
     CHECK(meanwhile->name == "b1");
     REQUIRE(figures(balancer, "b0").state == BackendState::healthy);
     const Lease first = balancer.select();
@@ -78,11 +78,11 @@ TEST_CASE("a picture in which a backend is on trial gives nobody a trial when it
 }
 
 TEST_CASE("one failure of a backend in service is no failed trial, though a picture of a panic chose it") {
-    Fixture f;
+    Pictures f;
     f.options.success_threshold = 1;
     f.options.panic_threshold = 0.5;
     f.options.max_ejected = 1.0;
-    TestBalancer balancer{fleet(4), f.options, {}, {}, f.clock};
+    Interruptible balancer{fleet(4), f.options, {}, {}, f.clock};
     std::string_view others[] = {"b0", "b1"};
     for (int i = 0; i < 3; ++i) REQUIRE(one(balancer, Outcome::server_error) == "b0");
     for (int i = 0; i < 3; ++i) REQUIRE(one(balancer, Outcome::server_error) == "b1");
@@ -91,7 +91,7 @@ TEST_CASE("one failure of a backend in service is no failed trial, though a pict
     Lease trial = balancer.select();
     REQUIRE(trial->name == "b0");
     Lease meanwhile =
-        Fixture::chosen_meanwhile(balancer, [&] { balancer.report(std::move(trial), Outcome::success); });
+        Pictures::chosen_meanwhile(balancer, [&] { balancer.report(std::move(trial), Outcome::success); });
     REQUIRE(meanwhile->name == "b0");
     REQUIRE(figures(balancer, "b0").state == BackendState::healthy);
     balancer.report(std::move(meanwhile), Outcome::server_error);

@@ -34,8 +34,15 @@ inline constexpr std::size_t outcome_kinds = 7;
 /// word with its lease's: only when they differ does it come here (under the roster's mutex).
 class ConfigHistory {
   public:
-    /// Called with the roster's mutex. `held` leases were out, of all generations, when `generation` ended.
-    void retire(std::uint32_t generation, std::shared_ptr<const BackendConfig> config, std::int64_t held) {
+    /// So that the next `retire` has room. Throws std::bad_alloc. Called with the roster's mutex.
+    void make_room() {
+        if (old_.size() == old_.capacity()) old_.reserve(2 * old_.size() + 1);
+    }
+
+    /// Called with the roster's mutex, after `make_room`. `held` leases were out, of all generations, when
+    /// `generation` ended.
+    void retire(std::uint32_t generation, std::shared_ptr<const BackendConfig> config,
+                std::int64_t held) noexcept {
         for (const Old& old : old_) held -= old.leases;
         old_.push_back({generation, held, std::move(config)});
         drop_unused();
