@@ -152,6 +152,78 @@ TEST_CASE("a new backend is not starved by its own slow start, at any moment") {
     }
 }
 
+TEST_CASE("no slow start where nobody is warm: there is nobody to take the load meanwhile") {
+    ManualClock clock;
+    Options options = exact();
+    options.slow_start = 30s;
+    options.success_threshold = 1;
+    using B = Timed<RoundRobin>;
+    /// How many places there are; all are given back.
+    const auto places = [](B& balancer, const Criteria& criteria = {}) {
+        std::vector<Lease> leases;
+        while (Lease lease = balancer.select(criteria)) leases.push_back(std::move(lease));
+        return leases.size();
+    };
+    SECTION("a fleet that was added to nobody is whole at once, one after the other or in one go") {
+        B balancer{{}, options, {}, {}, clock};
+        for (const auto& each : fleet(3)) balancer.add(each);
+        CHECK(places(balancer) == 150);
+        B other{{}, options, {}, {}, clock};
+        other.change([](FleetChange& change) {
+            for (const auto& each : fleet(3)) change.add(each);
+        });
+        CHECK(places(other) == 150);
+        // Later, when they are warm, the next is not.
+        clock.advance(30s);
+        CHECK(places(balancer) == 150);
+        balancer.add({.name = "new", .url = "http://h"});
+        CHECK(places(balancer) == 155);
+        clock.advance(15s);
+        CHECK(places(balancer) == 150 + 27);
+        clock.advance(15s);
+        CHECK(places(balancer) == 200);
+    }
+    SECTION("nor for the only one that returns, in its model, its priority, or all") {
+        auto configs = fleet(3);
+        configs[1].model_name = "m";
+        configs[1].priority = 1;
+        configs[2].priority = 2;
+        B balancer{configs, options, {}, {}, clock};
+        for (const auto& each : configs) {
+            balancer.disable(each.name);
+            balancer.enable(each.name);
+            CHECK(places(balancer) == 150);
+            CHECK(places(balancer, {.model = "m"}) == 150);
+        }
+    }
+    SECTION("one on trial, and one whose probe failed, are nobody to take it") {
+        B balancer{fleet(3), options, {}, {}, clock};
+        give(balancer, "b0", Outcome::server_error, 3);
+        balancer.probed("b1", false);
+        CHECK(places(balancer) == 50);
+        balancer.disable("b2");
+        balancer.enable("b2");
+        CHECK(places(balancer) == 50);
+        clock.advance(10s);
+        CHECK(places(balancer) == 50 + 1);  // a trial
+        give(balancer, "b0", Outcome::success, 1);
+        CHECK(places(balancer) == 50 + 50);  // both within their slow start
+    }
+    SECTION("one that is warm and comes to them has them warm up beside it, and may leave again") {
+        auto configs = fleet(2);
+        configs[1].priority = 1;
+        B balancer{configs, options, {}, {}, clock};
+        balancer.disable("b0");
+        balancer.enable("b0");
+        clock.advance(10s);  // at 0.4 of its ramp
+        CHECK(places(balancer) == 100);
+        balancer.update("b1", [](BackendConfig& config) { config.priority = 0; });
+        CHECK(places(balancer) == 20 + 50);
+        balancer.probed("b1", false);
+        CHECK(places(balancer) == 50);
+    }
+}
+
 TEST_CASE("a 429 neither resets the failures nor keeps its place") {
     ManualClock clock;
     Timed<RoundRobin> balancer{fleet(2, 1), exact(), {}, {}, clock};

@@ -206,6 +206,31 @@ TEST_CASE("a failure counts as in flight for 10 mean latencies, then it is forgo
     check(shunned_after_failure<LeastTokens>(500));
 }
 
+TEST_CASE("however many requests hang for however long, their latency is what it was") {
+    struct Stall {
+        std::size_t requests;
+        std::chrono::seconds time;
+    };
+    for (const auto& stall : {Stall{100, 600s}, Stall{1000, 300s}, Stall{10'000, 40s}, Stall{100'000, 5s}}) {
+        ManualClock clock;
+        Options options;
+        options.seed = 1;
+        Balancer<ResponseTime, NoTransport, ManualClock> balancer{
+            fleet(1, 1'000'000), options, {}, {}, clock};
+        std::vector<Lease> leases(stall.requests);
+        for (auto& lease : leases) lease = balancer.select();
+        clock.advance(stall.time);
+        for (auto& lease : leases) balancer.report(std::move(lease), Outcome::success);
+        clock.advance(1s);
+        one(balancer);  // the averages are brought up to date
+        const auto shown = figures(balancer, "b0");
+        INFO(stall.requests << " requests for " << stall.time.count() << " s");
+        const double seconds = std::chrono::duration<double>(shown.response_time_sum).count();
+        const double all = static_cast<double>(stall.requests) * static_cast<double>(stall.time.count());
+        CHECK(seconds == Approx(all).epsilon(1e-4));  // a tick of 66 us at either end
+    }
+}
+
 TEST_CASE("before the first answer the pool's mean is taken to be 1 s") {
     // A failure counts for ten of them.
     const Duration shunned = shunned_after_failure<LeastConnections>(0);

@@ -111,10 +111,17 @@ TEST_CASE("when all rest, each refusal tells how long the shortest rest still la
 }
 
 TEST_CASE("a limit within its slow start is seen to rise after refusals") {
-    // 10 connections, from 10 % to 100 % in 9 s: one more each second.
+    // 10 connections, from 10 % to 100 % in 9 s: one more each second. Beside it one that is warm, and full:
+    // where none is, there is no slow start.
     Options options;
     options.slow_start = 9s;
     Refusing f{fleet(1, 10), options, false};
+    f.write([](detail::Roster& roster, Time now) {
+        REQUIRE_FALSE(roster.add({.name = "warm", .url = "http://h", .max_connections = 1}, now, true));
+    });
+    std::string_view b0[] = {"b0"};
+    const Lease warm = f.core.select({.exclude = b0});
+    REQUIRE(warm);
     std::vector<Lease> leases;
     for (int i = 1; i <= 10; ++i) {
         leases.push_back(f.core.select({}));

@@ -122,7 +122,7 @@ class StateReference {
     /// Whether a request may go to `b` at this moment.
     bool may_serve(const ReferenceBackend& b, const Wanted& wanted) const {
         if (!is_candidate(b, wanted)) return false;
-        if (b.rest_until > now_ || b.in_flight >= limit(b)) return false;
+        if (b.rest_until > now_ || b.in_flight >= limit(b, wanted)) return false;
         return panics(wanted, b.config.priority) || b.trial != ReferenceBackend::Trial::half_open ||
                !b.trial_under_way;
     }
@@ -132,9 +132,18 @@ class StateReference {
         return b.returned && now_ < *b.returned + options_.slow_start;
     }
 
+    /// Whether anybody of that priority is past it, healthy, and not on trial: else all serve as if they
+    /// were.
+    bool somebody_is_warm(const Wanted& wanted, int priority) const {
+        return std::any_of(backends_.begin(), backends_.end(), [&](const auto& each) {
+            return each.config.priority == priority && matches(each, wanted) && each.serving() &&
+                   each.findings_ok() && each.trial != ReferenceBackend::Trial::half_open && !warms(each);
+        });
+    }
+
     /// How many requests `b` may have at this moment.
-    std::uint32_t limit(const ReferenceBackend& b) const {
-        if (!warms(b)) return b.config.max_connections;
+    std::uint32_t limit(const ReferenceBackend& b, const Wanted& wanted) const {
+        if (!warms(b) || !somebody_is_warm(wanted, b.config.priority)) return b.config.max_connections;
         const double done = static_cast<double>((now_ - *b.returned).count()) /
                             static_cast<double>(options_.slow_start.count());
         const double share = options_.slow_start_floor + (1.0 - options_.slow_start_floor) * done;

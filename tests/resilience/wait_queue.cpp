@@ -1,7 +1,9 @@
 // Who waits, in which order, and for how long.
 #include <fairlead/resilience/wait_queue.hpp>
 
+#include <new>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -86,6 +88,41 @@ TEST_CASE("the expected wait follows the rate at which places come free") {
     CHECK(queue.expected_wait(now) > 4s);
     CHECK(queue.expected_wait(now) < 6s);
     CHECK(queue.expected_wait(now + 1h) == 60s);  // and then none for long
+}
+
+/// A request's name that cannot be copied for ever: so often, then there is no memory once.
+struct Heavy {
+    int name = 0;
+    int* copies_left = nullptr;
+
+    explicit Heavy(int n = 0, int* left = nullptr) noexcept : name{n}, copies_left{left} {}
+    Heavy(const Heavy& other) : name{other.name}, copies_left{other.copies_left} {
+        if (copies_left != nullptr && (*copies_left)-- == 0) throw std::bad_alloc{};
+    }
+    Heavy& operator=(const Heavy&) = default;
+    ~Heavy() = default;
+    bool operator==(const Heavy& other) const noexcept { return name == other.name; }
+};
+
+TEST_CASE("who finds no memory to wait does not wait, and nobody finds a trace of him") {
+    for (const bool others : {false, true}) {
+        WaitQueue<Heavy> queue;
+        if (others) REQUIRE(queue.push(Heavy{1}, "kind", 1, {}, 10));
+        int copies = 1;  // into the call, but not into the queue
+        const Heavy ticket{2, &copies};
+        CHECK_THROWS_AS(queue.push(ticket, "kind", 0, {}, 10), std::bad_alloc);
+        CHECK(copies == -1);
+        CHECK(queue.size() == (others ? 1U : 0U));
+        CHECK(queue.waits("kind") == others);
+        queue.begin_pass();
+        REQUIRE((queue.first() != nullptr) == others);
+        if (others) CHECK(queue.first()->ticket.name == 1);
+        REQUIRE(queue.push(Heavy{3}, "kind", 0, {}, 10));
+        queue.begin_pass();
+        CHECK(queue.first()->ticket.name == 3);
+        CHECK(queue.remove("kind", Heavy{3}));
+        CHECK(queue.waits("kind") == others);
+    }
 }
 
 }  // namespace

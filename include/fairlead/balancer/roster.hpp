@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -35,6 +36,14 @@
 
 namespace fairlead::detail {
 
+/// What a host wants called when a drain has ended, and how it did.
+struct DrainCall {
+    std::function<void(std::error_code)> drained;
+    std::error_code how;
+
+    void operator()() const { drained(how); }
+};
+
 class Roster {
   public:
     static constexpr std::size_t max_backends = 65'536;
@@ -60,15 +69,17 @@ class Roster {
         if (!registry_.has_number_below(max_backends)) return Errc::too_many_backends;
         auto backend = std::make_shared<LiveBackend>();
         backend->config = std::make_shared<const BackendConfig>(std::move(config));
-        backend->pace.join(*backend, registry_.pool_of(backend->config->model_name));
+        auto pool = registry_.pool_of(backend->config->model_name);
         backend->area.store(std::uint64_t{tick_of(now)} << 32, std::memory_order_relaxed);
         backend->refresh_tick.store(tick_of(now), std::memory_order_relaxed);
         backend->owner = owner_;
         backend->incarnation = ++incarnations_;
         backend->failure_watch.reset(*backend, now);
-        if (!first) begin_warming(*backend, now);
         registry_.insert(backend);
+        // From here on it is in, whatever fails.
         changed_ = true;
+        backend->pace.join(*backend, std::move(pool));
+        if (!first) begin_warming(*backend, now);
         event({.kind = Event::Kind::backend_added, .backend = backend->config->name}, now);
         return {};
     }
@@ -108,9 +119,11 @@ class Roster {
     std::error_code remove(std::string_view name, Time now) {
         const auto backend = find(name);
         if (!backend) return Errc::unknown_backend;
+        make_room(*backend);
+        event({.kind = Event::Kind::backend_removed, .backend = backend->config->name}, now);
+        // Nothing fails from here on.
         set_duty(*backend, Duty::removed, now);
         registry_.take_out(name);
-        event({.kind = Event::Kind::backend_removed, .backend = backend->config->name}, now);
         reap(*backend);
         return {};
     }
@@ -130,7 +143,9 @@ class Roster {
         set_duty(*backend, Duty::draining, now);
         if (!drained) return {};
         backend->on_drained.push_back(std::move(drained));
-        if (backend->announced_drain) end_drains(*backend, {});
+        if (!backend->announced_drain) return {};
+        make_room(*backend);
+        end_drains(*backend, {});
         return {};
     }
 
@@ -181,18 +196,19 @@ class Roster {
             return keep();
         }
         if (!backend.ejection.is_half_open() && !may_eject(backend)) {
-            keep();
-            if (!std::exchange(backend.ejection_refused, true)) {
+            if (!backend.ejection_refused) {
                 event({.kind = Event::Kind::ejection_refused,
                        .backend = backend.config->name,
                        .reason = std::string{reason}},
                       now);
+                backend.ejection_refused = true;
             }
-            return;
+            return keep();
         }
-        backend.ejection.eject(now, *options_, rng_);
+        // Told first: where there is no memory to tell it, the next failure ejects.
         event({.kind = Event::Kind::ejected, .backend = backend.config->name, .reason = std::string{reason}},
               now);
+        backend.ejection.eject(now, *options_, rng_);
         findings_changed(backend, now);
     }
 
@@ -232,6 +248,9 @@ class Roster {
                 changed_ = true;
             }
             note_due(backend);
+            // What could not be told when it happened.
+            show(backend, now);
+            if (backend.duty == Duty::draining) announce_drain(backend, now);
         });
     }
 
@@ -275,10 +294,24 @@ class Roster {
     std::uint32_t draws() const noexcept { return draws_.load(std::memory_order_relaxed); }
     void mark_changed() noexcept { changed_ = true; }
 
+    /// Something failed midway, for want of memory or by what a host's own change threw: another picture must
+    /// be drawn, and `settle` make up for what was left undone. A millisecond later, or every request would
+    /// try.
+    void look_again(Time now) noexcept {
+        changed_ = true;
+        due_.lower(now + std::chrono::milliseconds{1});
+    }
+
     /// All members in this balancer's own order.
     std::vector<Member> members() const { return registry_.members(seed_); }
 
-    std::vector<BackendFigures> figures(Time now) const { return registry_.figures(now); }
+    std::vector<BackendFigures> figures(Time now) const {
+        auto all = registry_.figures(now);
+        if (!options_->timing) {
+            for (auto& each : all) each.response_times = {};  // else all would lie in the first
+        }
+        return all;
+    }
 
     /// Counts since the beginning, those of backends that are gone included. `strategy` is the one in force.
     Totals totals(std::string_view strategy) const { return ledger_.totals(registry_.numbered(), strategy); }
@@ -289,17 +322,19 @@ class Roster {
     }
 
     void event(Event event, Time now) {
-        if (event.kind == Event::Kind::retry || event.kind == Event::Kind::ejected) {
-            if (const auto backend = find(event.backend))
-                ++(event.kind == Event::Kind::retry ? backend->retries : backend->ejections);
-        }
         event.at = now;
-        event.number = ++events_told_;
+        event.number = events_told_ + 1;
         events_.push_back(std::move(event));
+        ++events_told_;
+        const Event::Kind kind = events_.back().kind;
+        if (kind == Event::Kind::retry || kind == Event::Kind::ejected) {
+            if (const auto backend = find(events_.back().backend))
+                ++(kind == Event::Kind::retry ? backend->retries : backend->ejections);
+        }
     }
     std::vector<Event> take_events() noexcept { return std::exchange(events_, {}); }
     /// What the host asked to be called when it happens; to be run under no lock.
-    std::vector<std::function<void()>> take_calls() noexcept { return std::exchange(calls_, {}); }
+    std::vector<DrainCall> take_calls() noexcept { return std::exchange(calls_, {}); }
 
     /// Tells the host when the shown state is another than last time. Not of a removed one, whose last
     /// requests may still end: the name may be another backend's by now.
@@ -309,14 +344,16 @@ class Roster {
         if (state == backend.shown) return;
         event({.kind = Event::Kind::state_changed,
                .backend = backend.config->name,
-               .from = std::exchange(backend.shown, state),
+               .from = backend.shown,
                .to = state},
               now);
+        backend.shown = state;  // only once it is among the events
     }
 
   private:
     void set_duty(LiveBackend& backend, Duty duty, Time now) {
         if (backend.duty == duty) return;
+        make_room(backend);
         changed_ = true;
         backend.duty = duty;
         backend.announced_drain = false;
@@ -336,15 +373,20 @@ class Roster {
         // Sequentially consistent with the closing bit and the releasing add: of "closed" and "the last one
         // ended" whoever comes second sees the other.
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
-        if (std::exchange(backend.announced_drain, true)) return;
+        if (backend.announced_drain) return;
+        make_room(backend);
         event({.kind = Event::Kind::drained, .backend = backend.config->name}, now);
+        backend.announced_drain = true;
         end_drains(backend, {});
     }
 
-    void end_drains(LiveBackend& backend, std::error_code how) {
-        for (auto& drained : std::exchange(backend.on_drained, {})) {
-            calls_.push_back([drained = std::move(drained), how] { drained(how); });
-        }
+    /// For `end_drains`, which must not fail halfway.
+    void make_room(const LiveBackend& backend) { calls_.reserve(calls_.size() + backend.on_drained.size()); }
+
+    /// After `make_room`.
+    void end_drains(LiveBackend& backend, std::error_code how) noexcept {
+        for (auto& drained : std::exchange(backend.on_drained, {}))
+            calls_.push_back({std::move(drained), how});
     }
 
     /// Lets a removed backend go when nothing is in flight; snapshots that still show it keep its memory.
@@ -363,8 +405,8 @@ class Roster {
         backend.ejection_refused = false;
         change_epoch(backend);
         note_due(backend);
-        show(backend, now);
         changed_ = true;
+        show(backend, now);
     }
 
     void forget_findings(LiveBackend& backend, Time now) {
@@ -451,7 +493,7 @@ class Roster {
     std::uint64_t incarnations_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;
-    std::vector<std::function<void()>> calls_;
+    std::vector<DrainCall> calls_;
     Registry registry_;
     std::function<void(BackendId)> left_;
     Ledger ledger_;

@@ -59,8 +59,12 @@ struct Options {
     bool probe_ends_ejection = false;  ///< a passing probe returns an ejected backend
     Duration rest_default = std::chrono::seconds{5};  ///< after a 429 that does not say how long
     Duration rest_max = std::chrono::seconds{60};     ///< whatever it says, at most; 0: nobody rests
-    Duration slow_start{0};  ///< how long a backend that returns or is added takes a rising share; 0: off
-    double slow_start_floor = 0.1;  ///< the share it begins with
+    Duration slow_start{0};  ///< how long one that returns or is added takes a rising share; 0: off
+    /// A choice of it is kept with this probability at first. Else one more is drawn by weight, which may be
+    /// it again: it begins with floor + (1 - floor) of its share of all weight, of what it gets in the end.
+    /// One of ten begins with 0.19 of that, one of two with 0.55. Of its `max_connections` it begins with the
+    /// floor.
+    double slow_start_floor = 0.1;
 
     // --- failure seen from probes ------------------------------------------------------------------------
     bool health_check = true;                                   ///< periodic probes
@@ -100,7 +104,8 @@ struct Options {
     Duration queue_timeout = Duration::max();  ///< each at most; the request's deadline unless set
 
     // --- figures -----------------------------------------------------------------------------------------
-    bool timing = true;  ///< latency and failure ratio; without it `select` and `report` read no clock
+    bool timing = true;  ///< latency and failure ratio; without it `select` and `report` read no clock, and
+                         ///< what engines tell of their load is not trusted
     LatencyTo latency_to = LatencyTo::first_byte;        ///< what the strategies look at
     Duration latency_tau = std::chrono::seconds{10};     ///< time constant with which latencies fade
     Duration latency_tau_max = std::chrono::minutes{5};  ///< longer where requests are few, up to this

@@ -53,14 +53,23 @@ class WaitQueue {
     bool push(Ticket ticket, std::string kind, int priority, Deadline until, std::size_t limit) {
         if (size_ >= limit) return false;
         const Order order{priority, ++arrivals_};
-        Line& line = lines_[kind];
-        const bool is_front = line.empty() || order < line.begin()->first;
-        if (is_front) {
-            // Nothing is changed yet should memory run out here.
-            fronts_.emplace(order, &line);
-            if (!line.empty()) fronts_.erase(line.begin()->first);
+        const auto named = lines_.try_emplace(kind).first;
+        Line& line = named->second;
+        auto entry = line.end();
+        try {
+            entry = line.emplace(order, Entry{std::move(ticket), std::move(kind), order, until}).first;
+            if (line.size() == 1) fronts_.emplace(order, &line);
+        } catch (...) {
+            // As if it had not come: nobody must find a line that is empty.
+            if (entry != line.end()) line.erase(entry);
+            if (line.empty()) lines_.erase(named);
+            throw;
         }
-        line.emplace(order, Entry{std::move(ticket), std::move(kind), order, until});
+        if (const auto second = std::next(entry); entry == line.begin() && second != line.end()) {
+            auto front = fronts_.extract(second->first);
+            front.key() = order;
+            fronts_.insert(std::move(front));
+        }
         ++size_;
         earliest_ = std::min(earliest_, until.at);
         return true;
@@ -103,6 +112,7 @@ class WaitQueue {
     std::vector<Ticket> take_late(Time now) {
         std::vector<Ticket> late;
         if (now < earliest_) return late;
+        late.reserve(size_);  // all or nothing: who was taken out and not told would wait for ever
         earliest_ = Time::max();
         for (auto line = lines_.begin(); line != lines_.end();) {
             Line& entries = line->second;

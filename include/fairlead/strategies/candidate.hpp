@@ -84,6 +84,7 @@ class Candidate {
 
     /// What the engine told (`Balancer::report_load`) at `now` (`Pick::now`): requests that others than this
     /// balancer brought, worked on and waiting; uncached prompt tokens of these; share of its cache in use.
+    /// Unknown at `Time{}`, which is what a pick has that read no clock (`Options::timing`).
     ToldFigure others_running(Time now) const noexcept { return told(account_->others_running, now); }
     ToldFigure others_waiting(Time now) const noexcept { return told(account_->others_waiting, now); }
     ToldFigure others_waiting_tokens(Time now) const noexcept { return told(account_->others_tokens, now); }
@@ -127,8 +128,9 @@ class Candidate {
     ToldFigure told(const detail::Told& figure, Time now) const noexcept {
         const float value = figure.value.load(std::memory_order_relaxed);
         if (!(value >= 0)) return {};  // NaN: unknown
+        if (now == Time{}) return {};  // no clock was read: it may be of any age
         const detail::Tick age = detail::tick_of(now) - figure.tick.load(std::memory_order_relaxed);
-        if (age >= detail::Tick{1} << 31) return {value, 1};  // told after this pick began
+        if (age >= detail::Tick{0} - detail::most_ahead) return {value, 1};  // told after this pick began
         if (age > account_->told_for.load(std::memory_order_relaxed)) return {};
         // e^x by four terms of its series: 7 % off at three seconds.
         constexpr auto ticks = static_cast<float>(2e9 / detail::nanoseconds_per_tick);
@@ -138,8 +140,8 @@ class Candidate {
 
     const detail::Account* account_ = nullptr;
     const BackendConfig* config_ = nullptr;
-    // Where the word has what is in flight, the limit; where it has the config's generation, the generation;
-    // above it the balancer's marks (40 to 43) and the weight.
+    // Where the word has what is in flight, the limit; where it has generation and epoch, those of the table;
+    // above them the balancer's marks (40 to 43) and the weight.
     std::uint64_t seat_ = 0;
     float inverse_weight_ = 1.0F;
     BackendId id_ = 0;

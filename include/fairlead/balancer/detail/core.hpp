@@ -98,12 +98,13 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
     // --- the fleet ---------------------------------------------------------------------------------------
 
     /// Runs `change(roster, now)` under the writers' mutex, publishes one snapshot if anything changed, tells
-    /// the host. Throws what `change` throws, when what it did before that is published; and std::bad_alloc.
+    /// the host. Throws what `change` throws, when what it did before that is published; and std::bad_alloc,
+    /// when what could not be drawn or told is by the next request a millisecond later.
     template <class Change>
     auto write(Change&& change) {
         const Time now = clock_.now();
         std::vector<Event> events;
-        std::vector<std::function<void()>> calls;
+        std::vector<DrainCall> calls;
         bool drawn = false;
         std::optional<std::invoke_result_t<Change&, Roster&, Time>> result;
         std::exception_ptr failure;
@@ -114,15 +115,23 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
                 result.emplace(change(roster_, now));
             } catch (...) {
                 failure = std::current_exception();
+                roster_.look_again(now);
             }
-            drawn = roster_.changed();
-            if (drawn) before = publish(now);
+            try {
+                if (roster_.changed()) {
+                    before = publish(now);
+                    drawn = true;
+                }
+            } catch (...) {
+                if (!failure) failure = std::current_exception();
+                roster_.look_again(now);
+            }
             events = roster_.take_events();
             calls = roster_.take_calls();
         }
         if (drawn) place_freed();  // whoever waits or was told "full" looks at the new picture
-        announcer_.tell(events);
         for (const auto& call : calls) call();
+        announcer_.tell(events);
         if (failure) std::rethrow_exception(failure);
         return std::move(*result);
     }

@@ -116,6 +116,7 @@ class GroupBuilder {
   private:
     void fill(Level<S>& level, std::string_view model, std::span<const std::string_view> tags,
               bool panic) const {
+        bool is_whole = false;
         for (const auto& member : snapshot_.members) {
             if (member.config->priority != level.priority || member.config->mirror) continue;
             if (!matches(*member.config, model, tags)) continue;
@@ -123,6 +124,13 @@ class GroupBuilder {
             if (!serves && !all_members_) continue;
             level.candidates.push_back(panic && member.serving ? CandidateAccess::in_panic(member.candidate)
                                                                : member.candidate);
+            is_whole |= member.healthy && !CandidateAccess::is_warming(member.candidate);
+        }
+        // Who warms up leaves the rest to those that are warm. Where nobody is, there is nobody to leave it
+        // to: a fleet that was added in one go would else refuse nine requests of ten. One on trial takes one
+        // at a time, the unhealthy in a panic are worse than cold.
+        if (!is_whole) {
+            for (auto& candidate : level.candidates) candidate = CandidateAccess::warm(candidate);
         }
         std::vector<std::uint32_t> weights;
         weights.reserve(level.candidates.size());

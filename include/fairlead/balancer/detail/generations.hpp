@@ -15,7 +15,7 @@ namespace fairlead::detail {
 
 /// Another generation of the config: from now on an old snapshot cannot hand the backend out, and `config`,
 /// the present one, lives until its last lease ends. `Errc::too_many_changes` when every generation is still
-/// used.
+/// used. Throws std::bad_alloc, and then nothing changed.
 inline std::error_code change_generation(LiveBackend& backend) {
     auto now = backend.word.load(std::memory_order_relaxed);
     const std::uint32_t old = word::generation(now);
@@ -24,6 +24,7 @@ inline std::error_code change_generation(LiveBackend& backend) {
         next = (next + 1) % word::generations;
         if (next == old) return Errc::too_many_changes;
     } while (backend.history.uses(next));
+    backend.history.make_room();  // before anything is changed
     const auto bits = std::uint64_t{next} << word::generation_shift;
     // Acquire and release: a lease taken under the old generation was taken before, and is counted here.
     while (!backend.word.compare_exchange_weak(now, (now & ~word::generation_mask) | bits,

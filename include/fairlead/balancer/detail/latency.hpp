@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 
+#include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/model/options.hpp>
 #include <fairlead/model/rng.hpp>
 #include <fairlead/model/time.hpp>
@@ -34,14 +35,39 @@ namespace fairlead::detail {
     return sum < (std::uint32_t{1} << 31) ? sum : 0;
 }
 
-/// Brings the integral up to `now`; `w` is the word before the change that is about to happen or just did.
-/// All relaxed: see the head of this file.
-[[gnu::always_inline]] inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
+/// Ticks, 0.27 s. Times the 2^20 that may be in flight it is below 2^32, which is what the sum is modulo.
+inline constexpr Tick soon = Tick{1} << 12;
+
+/// As `advance_area`, where it was not done for long, or another thread was ahead. A thousand requests that
+/// hang for five minutes are more than the sum could tell: they are added to one of 64 bits. Of several
+/// threads by one, since what is added does not cover the interval, as what is stored does.
+inline void advance_area_far(Account& account, Tick now, std::uint64_t w) noexcept {
+    std::uint64_t area = account.area.load(std::memory_order_relaxed);
+    const Tick last = static_cast<Tick>(area >> 32);
+    if (last == now || !due(last, now)) return;
+    const std::uint64_t more = std::uint64_t{waiting(account, w)} * Tick{now - last};
+    const std::uint64_t sum = static_cast<std::uint32_t>(area);
+    if (account.area.compare_exchange_strong(area, (std::uint64_t{now} << 32) | sum,
+                                             std::memory_order_relaxed))
+        account.far_area.fetch_add(more, std::memory_order_relaxed);
+}
+
+/// Where it was done `soon` before, or another thread was ahead.
+[[gnu::always_inline]] inline void advance_area_soon(Account& account, Tick now, std::uint64_t w) noexcept {
     const std::uint64_t area = account.area.load(std::memory_order_relaxed);
     const Tick passed = now - static_cast<Tick>(area >> 32);
-    if (passed == 0 || passed >= (Tick{1} << 31)) return;  // nothing passed, or another thread was ahead
+    if (passed == 0 || passed >= (Tick{1} << 31)) return;
     const std::uint32_t sum = static_cast<std::uint32_t>(area) + waiting(account, w) * passed;
     account.area.store((std::uint64_t{now} << 32) | sum, std::memory_order_relaxed);
+}
+
+/// Brings the integral up to `now`; `w` is the word before the change that is about to happen or just did.
+/// All relaxed: see the head of this file.
+[[gnu::noinline]] inline void advance_area(Account& account, Tick now, std::uint64_t w) noexcept {
+    const auto last = static_cast<Tick>(account.area.load(std::memory_order_relaxed) >> 32);
+    if (now - last > soon) [[unlikely]]
+        return advance_area_far(account, now, w);
+    advance_area_soon(account, now, w);
 }
 
 /// The noise gate b(x) of a ratio of latencies: differences below 10 % are noise and must not starve anyone.
@@ -94,11 +120,12 @@ class PoolLatency {
 class Pace {
   public:
     /// Brings sums, slowness and forgotten failures up to `now`, and plans the next time. Any thread;
-    /// wait-free. Some 30 ns, run once in tau / 64 a backend.
+    /// wait-free. Some 30 ns, run once in tau / 64 a backend, and in `soon`.
     void refresh(Account& account, Tick now, const Options& options) noexcept {
         if (busy_.exchange(true, std::memory_order_acquire)) return;  // pairs with the release below
         if (pool_ == nullptr) return busy_.store(false, std::memory_order_release);  // removed
         account.refresh_tick.store(now + update(account, now, options), std::memory_order_relaxed);
+        forget_old_load(account, now);
         busy_.store(false, std::memory_order_release);
     }
 
@@ -164,7 +191,7 @@ class Pace {
         const bool pending = forget_failures(account, mean, now);
         double wait = ticks_of(options.latency_tau) / 64.0;
         if (pending) wait = std::min(wait, failure_memory * mean / failure_slots);
-        return static_cast<Tick>(std::clamp(wait, 1.0, 1e9));
+        return static_cast<Tick>(std::clamp(wait, 1.0, static_cast<double>(soon)));
     }
 
     /// Called with the flag.
@@ -181,7 +208,9 @@ class Pace {
                           account.streaming.load(std::memory_order_relaxed) -
                           account.failed.load(std::memory_order_relaxed) -
                           account.neutral.load(std::memory_order_relaxed);
-        const double more_area = sum - sum_;
+        double more_area = sum - sum_;
+        if (account.far_area.load(std::memory_order_relaxed) != 0)
+            more_area += static_cast<double>(account.far_area.exchange(0, std::memory_order_relaxed));
         // Below 0 where a request is known to have failed and not yet to have ended. Of what that takes from
         // nothing its end must not make an answer.
         const double more_done = static_cast<std::int32_t>(done - counted_) + static_cast<double>(owed_);
@@ -200,7 +229,7 @@ class Pace {
         double completed = done_ * keep + more_done;
         owed_ = static_cast<float>(std::min(0.0, completed));
         completed = std::max(0.0, completed);
-        if (is_passed_over(pool, done, now, tau)) {
+        if (is_passed_over(pool, done, now, passed, tau)) {
             completed = fresh_start;
             area = fresh_start * pool.mean();
         }
@@ -231,11 +260,16 @@ class Pace {
     /// request of 20 for each backend, 0.6 % of eight backends' requests: under the 1 % that would be the
     /// p99. The first review comes within tau, by the tick of the first request, so that balancers that began
     /// together do not try a slow backend together. `done` is what it completed ever. Called with the flag.
-    bool is_passed_over(const PoolLatency& pool, std::uint32_t done, Tick now, double tau) noexcept {
-        if (!started_) review_ = now + static_cast<Tick>(tau * Rng{now}.uniform());
-        if (!due(review_, now)) return false;
+    bool is_passed_over(const PoolLatency& pool, std::uint32_t done, Tick now, Tick passed,
+                        double tau) noexcept {
+        const auto ticks = [](double n) { return static_cast<Tick>(std::min(n, 4e9)); };
+        if (!started_) review_in_ = ticks(tau * Rng{now}.uniform());
+        if (passed < review_in_) {
+            review_in_ -= passed;
+            return false;
+        }
         const double completed = static_cast<std::int32_t>(done - done_at_review_);
-        review_ = now + static_cast<Tick>(tau);
+        review_in_ = ticks(tau);
         done_at_review_ = done;
         return completed + 1.0 <= std::min(enough, pool.done_a_member()) / 2.0;
     }
@@ -251,7 +285,7 @@ class Pace {
             noted_ = failed;
         }
         const auto memory = static_cast<Tick>(std::min(failure_memory * mean, 1e9));
-        while (count_ > 0 && now - notes_[first_].at >= memory) {
+        while (count_ > 0 && due(notes_[first_].at, now) && now - notes_[first_].at >= memory) {
             account.forgotten.store(notes_[first_].failed, std::memory_order_relaxed);
             first_ = static_cast<std::uint8_t>((first_ + 1U) % failure_slots);
             --count_;
@@ -275,7 +309,7 @@ class Pace {
     double area_ = 0.0;
     double done_ = 0.0;
     double seen_ = 0.0;  // ticks, faded: tau once it ran for long
-    Tick review_ = 0;
+    Tick review_in_ = 0;
     std::uint32_t done_at_review_ = 0;
     std::atomic<double> total_{0.0};
     std::array<Note, failure_slots> notes_{};

@@ -33,10 +33,12 @@ class Learner {
     /// `now` is not the time where figures of time are off: then nothing but a rest asks for it, by itself.
     [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                                  Time now) noexcept {
-        backend.outcomes[outcome.kind].fetch_add(1, std::memory_order_relaxed);
+        if (outcome.kind != Outcome::success)
+            backend.outcomes[outcome.kind - 1U].fetch_add(1, std::memory_order_relaxed);
         const Verdict verdict = judge(outcome, !LeaseAccess::config(lease).api_key.empty());
         if (verdict.failure) {
             backend.failed.fetch_add(1, std::memory_order_relaxed);
+            backend.failures.fetch_add(1, std::memory_order_relaxed);
             backend.last_failure.store(static_cast<int>(outcome.kind) | outcome.status << 8,
                                        std::memory_order_relaxed);
             if (options_.timing) {
@@ -52,34 +54,52 @@ class Learner {
         if (verdict.rests) rest(backend, outcome, now);
         if (verdict.success) backend.consecutive.store(0, std::memory_order_relaxed);
         if (LeaseAccess::half_open(lease)) {
-            if (verdict.fails_trial) return decide_trial(lease, false);
-            if (verdict.success) decide_trial(lease, true);
-            return;
+            if (!verdict.fails_trial) {
+                if (verdict.success) decide_trial(lease, true);
+                return;
+            }
+            if (decide_trial(lease, false)) return;
+            // It was in service again: chosen by a picture from before that. A failure like any other.
         }
         if (verdict.failure) failed(lease, backend, now);
     }
 
-    /// A request on a half-open backend went well, or not.
-    [[gnu::noinline]] void decide_trial(Lease& lease, bool good) noexcept {
+    /// A request on a half-open backend went well, or not. False when the backend is not half open any more,
+    /// and was not when the request began: an older picture chose it.
+    [[gnu::noinline]] bool decide_trial(Lease& lease, bool good) noexcept {
         LeaseAccess::half_open(lease) = false;
         auto& backend = *LeaseAccess::backend(lease);
-        if (!is_current(lease, backend)) return;
+        if (!is_current(lease, backend)) return true;
+        bool was_trial = true;
         writer_.write_quietly([&](Roster& roster, Time now) {
             if (!is_current(lease, backend)) return;
+            was_trial = backend.ejection.is_half_open();
+            if (!was_trial) return;
             if (good) {
                 roster.trial_succeeded(backend, now);
             } else {
                 roster.eject(backend, "failed trial", now);
             }
         });
-        if (std::exchange(LeaseAccess::trial(lease), false) && is_current(lease, backend)) {
+        if (std::exchange(LeaseAccess::trial(lease), false) && end_trial(lease, backend)) {
             // Still half open: the next trial may begin while this answer streams.
-            backend.word.fetch_and(~word::trial, std::memory_order_seq_cst);
             if (writer_.is_place_expected()) writer_.place_freed();
         }
+        return was_trial;
     }
 
   private:
+    /// Takes the mark of the lease's trial away, within its epoch only: in the next one it is another's.
+    /// Whether that was so. Sequentially consistent: as where a lease ends.
+    static bool end_trial(Lease& lease, LiveBackend& backend) noexcept {
+        std::uint64_t now = backend.word.load(std::memory_order_relaxed);
+        do {
+            if (((now ^ LeaseAccess::taken(lease)) & word::epoch_mask) != 0) return false;
+        } while (!backend.word.compare_exchange_weak(now, now & ~word::trial, std::memory_order_seq_cst,
+                                                     std::memory_order_relaxed));
+        return true;
+    }
+
     /// A cancelled request says something when it had already taken longer than the mean.
     bool counts_as_completed(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                              Time now) const noexcept {

@@ -9,9 +9,9 @@
 #include <limits>
 #include <optional>
 
-#include <fairlead/balancer/detail/latency.hpp>
 #include <fairlead/model/load_report.hpp>
 #include <fairlead/strategies/detail/account.hpp>
+#include <fairlead/strategies/detail/tick.hpp>
 
 namespace fairlead::detail {
 
@@ -26,6 +26,23 @@ inline void forget_load(Account& account) noexcept {
     for (Told* told :
          {&account.others_running, &account.others_waiting, &account.others_tokens, &account.cache_use}) {
         told->value.store(std::numeric_limits<float>::quiet_NaN(), std::memory_order_relaxed);
+    }
+}
+
+/// What is too old to count is forgotten, before its tick comes round again and makes it look new. Any
+/// thread.
+inline void forget_old_load(Account& account, Tick now) noexcept {
+    const Tick counts_for = account.told_for.load(std::memory_order_relaxed);
+    if (counts_for == 0) return;  // nothing was ever told
+    for (Told* told :
+         {&account.others_running, &account.others_waiting, &account.others_tokens, &account.cache_use}) {
+        float value = told->value.load(std::memory_order_relaxed);
+        if (std::isnan(value)) continue;
+        const Tick at = told->tick.load(std::memory_order_relaxed);
+        if (!due(at, now) || now - at <= counts_for) continue;
+        // Unless another is told at this moment. (Of the same value it is lost: the next comes in a second.)
+        told->value.compare_exchange_strong(value, std::numeric_limits<float>::quiet_NaN(),
+                                            std::memory_order_relaxed);
     }
 }
 

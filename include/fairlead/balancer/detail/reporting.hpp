@@ -32,7 +32,7 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
         }
         const bool stops_clock = options_.timing && options_.latency_to() == LatencyTo::first_byte;
         const Time now = options_.timing ? clock_.now() : Time{};
-        if (stops_clock) advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+        if (stops_clock) advance_since(*backend, LeaseAccess::began(lease), now);
         if constexpr (Learns<S>) {
             if (const S* learner = learning()) learner->first_byte(learned_, backend->id);
         }
@@ -83,9 +83,10 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
         }
         if (options_.timing) {
             const Time now = clock_.now();
-            advance_area(backend, tick_of(now), backend.word.load(std::memory_order_relaxed));
             const Duration took = now - LeaseAccess::began(lease);
             if (Histogram::is_slow(took)) return report_slow(lease, backend, took);
+            // It was brought up to date when this request began, which was soon before.
+            advance_area_soon(backend, tick_of(now), backend.word.load(std::memory_order_relaxed));
         }
         TokenAccount::end_prefill(backend, lease);
         give_back(lease, backend);
@@ -96,6 +97,8 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
     }
 
     [[gnu::noinline]] void report_slow(Lease& lease, LiveBackend& backend, Duration took) noexcept {
+        const Time now = LeaseAccess::began(lease) + took;
+        advance_area(backend, tick_of(now), backend.word.load(std::memory_order_relaxed));
         backend.response_times.add(took);
         TokenAccount::end_prefill(backend, lease);
         give_back(lease, backend);
@@ -125,7 +128,7 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
             backend->completion_tokens.fetch_add(outcome.completion_tokens, std::memory_order_relaxed);
         }
         if (options_.timing) {
-            advance_area(*backend, tick_of(now), backend->word.load(std::memory_order_relaxed));
+            advance_since(*backend, LeaseAccess::began(lease), now);
             Duration took = now - LeaseAccess::began(lease);
             if (LeaseAccess::phase(lease) == Phase::prefill && outcome.first_byte) [[unlikely]]
                 note_first_byte(*backend, *outcome.first_byte);
@@ -177,6 +180,14 @@ class Reporting : public LeaseOwner, public Selection<Core, S, Clock> {
             lane = publication_.read();
         if (lane == nullptr || !is_learning(lane->current->strategy)) return nullptr;
         return &lane->current->strategy;
+    }
+
+    /// Brings the integral up to `now`. It was brought up to date at `began`.
+    [[gnu::always_inline]] static void advance_since(LiveBackend& backend, Time began, Time now) noexcept {
+        const std::uint64_t word = backend.word.load(std::memory_order_relaxed);
+        if (Histogram::is_slow(now - began)) [[unlikely]]
+            return advance_area(backend, tick_of(now), word);
+        advance_area_soon(backend, tick_of(now), word);
     }
 
     /// `outcome`: what makes one of the kind and nothing else.

@@ -23,7 +23,8 @@ struct CandidateAccess {
         Candidate candidate;
         candidate.account_ = &backend;
         candidate.config_ = backend.config.get();
-        candidate.seat_ = backend.word.load(std::memory_order_relaxed) & word::generation_mask;
+        candidate.seat_ =
+            backend.word.load(std::memory_order_relaxed) & (word::generation_mask | word::epoch_mask);
         if (backend.ejection.is_half_open()) candidate.seat_ |= half_open | one_at_a_time;
         if (backend.warming) candidate.seat_ |= warming;
         candidate.seat_ |= std::uint64_t{backend.config->weight} << Candidate::weight_shift;
@@ -41,6 +42,12 @@ struct CandidateAccess {
         return candidate;
     }
 
+    /// The same, past its slow start.
+    static Candidate warm(Candidate candidate) noexcept {
+        candidate.seat_ &= ~warming;
+        return candidate;
+    }
+
     static LiveBackend& backend(const Candidate& candidate) noexcept {
         // Made from a LiveBackend that is not const (`make`); strategies only ever see it const.
         return static_cast<LiveBackend&>(const_cast<Account&>(*candidate.account_));
@@ -54,12 +61,13 @@ struct CandidateAccess {
     }
     static bool is_warming(const Candidate& candidate) noexcept { return (candidate.seat_ & warming) != 0; }
 
-    /// Whether one that is in service here was closed, or given another config, since. Relaxed: asked after a
-    /// place on it was refused, by a load of the same word.
+    /// Whether one that is in service here was closed, or given another config, since; or is on trial here,
+    /// and its trials are over, or others. Relaxed: asked after a place on it was refused, by a load of the
+    /// same word.
     static bool is_outdated(const Candidate& candidate) noexcept {
         const std::uint64_t now = candidate.account_->word.load(std::memory_order_relaxed);
-        return candidate.limit() != 0 &&
-               ((now ^ candidate.seat_) & (word::generation_mask | word::closed)) != 0;
+        const std::uint64_t same = word::generation_mask | word::closed | epoch_of_trial(candidate);
+        return candidate.limit() != 0 && ((now ^ candidate.seat_) & same) != 0;
     }
 
     /// Whether a place within `limit` is free, in the one order of all sequentially consistent operations.
@@ -128,12 +136,19 @@ struct CandidateAccess {
         return true;
     }
 
+    /// What must be the same in the word: of one that gives its places one at a time, the epoch. A picture
+    /// from before its return to service would else set the bit of a trial that keeps everybody out.
+    static std::uint64_t epoch_of_trial(const Candidate& candidate) noexcept {
+        return is_one_at_a_time(candidate) ? word::epoch_mask : 0;
+    }
+
     static void set_limit(Candidate& candidate, std::uint32_t limit) noexcept {
         candidate.seat_ = (candidate.seat_ & ~word::in_flight_mask) | limit;
     }
 
     static bool has_place(const Candidate& candidate, std::uint64_t now, std::uint32_t limit) noexcept {
-        const std::uint64_t busy = candidate.busy(now);
+        const std::uint64_t busy =
+            candidate.busy(now) | ((now ^ candidate.seat_) & epoch_of_trial(candidate));
         if (busy < limit) [[likely]]
             return true;
         return (candidate.seat_ & panicking) != 0 && (busy & ~word::trial) < limit;

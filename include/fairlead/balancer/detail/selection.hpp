@@ -205,9 +205,9 @@ class Selection {
         LeaseAccess::begin(lease, backend, config, before, now);
         if (options_.timing) {
             const Tick tick = tick_of(now);
-            advance_area(backend, tick, before);
             if (due(backend.refresh_tick.load(std::memory_order_relaxed), tick)) [[unlikely]]
                 return begin_refreshed(lease, snapshot, criteria, tokens);
+            advance_area_soon(backend, tick, before);  // no refresh is due: the last one was soon before
         }
         if ((tokens | criteria.answer_tokens) != 0)
             TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
@@ -217,7 +217,9 @@ class Selection {
     [[gnu::noinline]] void begin_refreshed(Lease& lease, const Snapshot<S>& snapshot,
                                            const Criteria& criteria, std::uint64_t tokens) noexcept {
         auto& backend = *LeaseAccess::backend(lease);
-        refresh(snapshot, backend, tick_of(LeaseAccess::began(lease)));
+        const Tick now = tick_of(LeaseAccess::began(lease));
+        advance_area(backend, now, LeaseAccess::taken(lease));
+        refresh(snapshot, backend, now);
         TokenAccount::begin(backend, lease, tokens, criteria.answer_tokens);
     }
 

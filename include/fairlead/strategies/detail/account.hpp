@@ -93,6 +93,8 @@ struct alignas(64) Account {
     // Prompt tokens and the seconds until their first byte; both fade together.
     std::atomic<float> prefilled_tokens{0.0F};
     std::atomic<float> prefilled_seconds{0.0F};
+
+    std::atomic<std::uint64_t> far_area{0};  ///< what `area` has not, of intervals that are long; since taken
 };
 static_assert(sizeof(Account) == 128);
 

@@ -19,7 +19,11 @@ inline double ticks_of(Duration duration) noexcept {
     return static_cast<double>(duration.count()) / nanoseconds_per_tick;
 }
 
-/// Whether `tick` has come at `now`, in modular time.
-inline bool due(Tick tick, Tick now) noexcept { return now - tick < (Tick{1} << 31); }
+/// Ticks, 18 minutes: what lies less than that ahead does so. All else is past, however long ago: a balancer
+/// may stand idle for a weekend, of which half the circle, 39 hours, would make a future.
+inline constexpr Tick most_ahead = Tick{1} << 24;
+
+/// Whether `tick` has come at `now`, in modular time. It must not lie more than `most_ahead` in the future.
+inline bool due(Tick tick, Tick now) noexcept { return now - tick < Tick{0} - most_ahead; }
 
 }  // namespace fairlead::detail
