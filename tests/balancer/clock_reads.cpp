@@ -78,6 +78,15 @@ TEST_CASE("with figures of time a request reads the clock once when it begins an
     CHECK(reads_of(balancer, {}, Outcome::client_error, false) == 2);
 }
 
+TEST_CASE("without figures of time no request is shown to have taken any") {
+    Options options;
+    options.timing = false;
+    Balancer<RoundRobin> balancer{fleet(1), options};
+    for (int i = 0; i < 7; ++i) one(balancer);
+    CHECK(figures(balancer, "b0").completed == 7);
+    CHECK(figures(balancer, "b0").response_times == LatencyCounts{});
+}
+
 TEST_CASE("a rest has its end also without figures of time") {
     Options options;
     options.timing = false;

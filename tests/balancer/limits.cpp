@@ -115,4 +115,25 @@ TEST_CASE("the count of completed requests goes on past what the word holds") {
     }
 }
 
+TEST_CASE("counts of failures, and of each outcome, go on past 32 bits") {
+    Options options;
+    options.ejection = false;
+    options.rest_max = Duration::zero();
+    detail::Core<RoundRobin, ManualClock> core{options, RoundRobin{}, ManualClock{}};
+    core.write([&](detail::Roster& roster, Time now) { return roster.add(fleet(1)[0], now, true); });
+    constexpr std::uint64_t begin = 0xffff'ffffU;
+    {
+        auto& backend = *core.current()->members.front().backend;
+        backend.failures.store(begin, std::memory_order_relaxed);
+        for (auto& outcome : backend.outcomes) outcome.store(begin, std::memory_order_relaxed);
+    }
+    for (std::size_t kind = 1; kind < 7; ++kind)
+        core.report(core.select({}), static_cast<Outcome::Kind>(kind));
+    const BackendFigures shown = core.figures().front();
+    CHECK(shown.failed > begin);
+    for (std::size_t kind = 1; kind < 7; ++kind) CHECK(shown.outcomes[kind] >= begin + 1);
+    CHECK(core.totals().failed == shown.failed);
+    CHECK(core.totals().outcomes == shown.outcomes);
+}
+
 }  // namespace

@@ -305,7 +305,13 @@ class Roster {
     /// All members in this balancer's own order.
     std::vector<Member> members() const { return registry_.members(seed_); }
 
-    std::vector<BackendFigures> figures(Time now) const { return registry_.figures(now); }
+    std::vector<BackendFigures> figures(Time now) const {
+        auto all = registry_.figures(now);
+        if (!options_->timing) {
+            for (auto& each : all) each.response_times = {};  // else all would lie in the first
+        }
+        return all;
+    }
 
     /// Counts since the beginning, those of backends that are gone included. `strategy` is the one in force.
     Totals totals(std::string_view strategy) const { return ledger_.totals(registry_.numbered(), strategy); }

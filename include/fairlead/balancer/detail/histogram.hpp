@@ -4,6 +4,7 @@
 // and is what users remember. So every backend keeps counts by bucket, which metrics turn into quantiles.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -28,6 +29,13 @@ class Histogram {
         while (bucket < latency_bounds.size() && time > latency_bounds[bucket]) ++bucket;
         counts_[bucket].fetch_add(1, std::memory_order_relaxed);
     }
+
+    /// What was within the first bound, as a reader works it out, is kept here, too: it must not fall. One
+    /// reader at a time.
+    void raise_first(std::uint64_t count) noexcept {
+        counts_[0].store(std::max(first(), count), std::memory_order_relaxed);
+    }
+    std::uint64_t first() const noexcept { return counts_[0].load(std::memory_order_relaxed); }
 
     LatencyCounts counts() const noexcept {
         LatencyCounts counts{};

@@ -93,7 +93,8 @@ enum class Duty : std::uint8_t { serving, draining, disabled, removed };
 /// everything below is touched when something goes wrong, once in a while, or by the writers.
 struct LiveBackend : LeasedAccount {
     // --- any thread, relaxed -----------------------------------------------------------------------------
-    std::array<std::atomic<std::uint32_t>, outcome_kinds> outcomes{};  // all but success, which is the rest
+    std::array<std::atomic<std::uint64_t>, outcome_kinds - 1> outcomes{};  // success, the first, is the rest
+    std::atomic<std::uint64_t> failures{0};   // `failed` of the account, which is modulo 2^32
     std::atomic<std::int64_t> rest_until{0};  // nanoseconds of the balancer's clock; 0: never rested
     std::atomic<std::int64_t> returned{0};    // when it last came into service: slow start counts from here
     std::atomic<std::uint64_t> prompt_tokens{0};
@@ -103,7 +104,7 @@ struct LiveBackend : LeasedAccount {
     std::atomic<std::uint32_t> kept_at{0};   // `Roster::draws()` when it last stayed in spite of failures
     std::atomic<std::int64_t> load_came{0};  // when an answer last told its load; nanoseconds of the clock
     FailureWatch failure_watch;
-    Histogram response_times;                      // beyond the first bound only
+    mutable Histogram response_times;              // beyond the first bound; the first as last shown
     Histogram first_byte_times;                    // all
     std::atomic<std::uint64_t> first_byte_sum{0};  // nanoseconds
     Pace pace;
@@ -116,14 +117,13 @@ struct LiveBackend : LeasedAccount {
     bool probe_ok = true;
     bool ejection_refused = false;  // one event for a row of refusals
     bool announced_drain = false;
-    std::vector<std::function<void(std::error_code)>> on_drained;
-    Ejection ejection;
     bool warming = false;                        // within slow start
     BackendState shown = BackendState::healthy;  // the last state told to the host
+    std::vector<std::function<void(std::error_code)>> on_drained;
+    Ejection ejection;
     std::uint64_t retries = 0;
     std::uint64_t ejections = 0;
     LoadNotes load;
-    mutable std::uint64_t quick = 0;  // requests within the first latency bound, as last shown
 
     bool resting() const noexcept { return (word.load(std::memory_order_relaxed) & word::resting) != 0; }
 
@@ -156,13 +156,14 @@ struct LiveBackend : LeasedAccount {
         f.response_times = response_times.counts();
         f.completed = total_completed(*this);
         std::uint64_t others = 0;
+        static_assert(Outcome::success == 0);
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
-            f.outcomes[i] = outcomes[i].load(std::memory_order_relaxed);
-            others += f.outcomes[i];
+            f.outcomes[i + 1] = outcomes[i].load(std::memory_order_relaxed);
+            others += f.outcomes[i + 1];
         }
         f.succeeded = f.completed > others ? f.completed - others : 0;
         f.outcomes[Outcome::success] = f.succeeded;
-        f.failed = failed.load(std::memory_order_relaxed);
+        f.failed = failures.load(std::memory_order_relaxed);
         f.consecutive_failures = consecutive.load(std::memory_order_relaxed);
         const auto not_below_0 = [](std::int64_t n) {
             return static_cast<std::uint64_t>(std::max<std::int64_t>(0, n));
@@ -182,9 +183,9 @@ struct LiveBackend : LeasedAccount {
         // A request between its bucket and its end makes this too small for a moment: what was shown once
         // was true, and a count must not fall.
         std::uint64_t slow = 0;
-        for (const std::uint64_t count : f.response_times) slow += count;
-        if (f.completed > slow) quick = std::max(quick, f.completed - slow);
-        f.response_times.front() = quick;
+        for (std::size_t i = 1; i < f.response_times.size(); ++i) slow += f.response_times[i];
+        if (f.completed > slow) response_times.raise_first(f.completed - slow);
+        f.response_times.front() = response_times.first();
         f.first_byte_times = first_byte_times.counts();
         f.first_byte_sum =
             Duration{static_cast<std::int64_t>(first_byte_sum.load(std::memory_order_relaxed))};
