@@ -38,6 +38,29 @@ Traffic drive(std::uint64_t seed, const Options& options) {
     return traffic;
 }
 
+TEST_CASE("a ratio lets its share of requests be retried, however small the allowance; a ratio of 0 none") {
+    for (const double a_second : {0.0, 0.05, 0.1}) {
+        for (const double ratio : {0.2, 0.0}) {
+            RetryBudget budget;
+            Options options;
+            options.retry_budget_min = a_second;
+            options.retry_budget_ratio = ratio;
+            int retries = 0;
+            for (int i = 1; i <= 10'000; ++i) {  // 100 a second, every fourth fails
+                const auto requests = static_cast<std::uint64_t>(i);
+                if (i % 4 == 0 && budget.take(at(i * 10ms), requests, options)) ++retries;
+            }
+            INFO(a_second << " a second and " << ratio);
+            if (ratio > 0) {
+                CHECK(retries > 1200);        // every second that asks: the next would be the fourth of 16
+                CHECK(retries <= 2001 + 10);  // 0.1 a second, 100 s
+            } else {
+                CHECK(retries <= 11 * a_second * 10);
+            }
+        }
+    }
+}
+
 TEST_CASE("over any window, retries stay within the share of requests plus the allowance") {
     Options options;
     options.retry_budget_min = 2;

@@ -277,7 +277,8 @@ class Roster {
                   std::uint32_t generation, bool half_turn, Time now) {
         LiveBackend* const backend = registry_.find(id, serial);
         if (backend == nullptr) return;
-        if (half_turn) backend->half_turns.fetch_add(1, std::memory_order_relaxed);
+        // Release: see `total_completed`.
+        if (half_turn) backend->half_turns.fetch_add(1, std::memory_order_release);
         if (lease_generation != generation) backend->history.ended(lease_generation, generation);
         if (backend->duty == Duty::draining) announce_drain(*backend, now);
         if (backend->duty == Duty::removed) reap(*backend);

@@ -37,7 +37,7 @@ struct Options {
     RetryOn retry_on{};                                       ///< which failures are tried again
     double retry_budget_ratio = 0.2;                          ///< retries at most this share of requests ...
     double retry_budget_min = 10.0;                           ///< ... plus this many a second ...
-    Duration retry_budget_window = std::chrono::seconds{10};  ///< ... over any window of this length
+    Duration retry_budget_window = std::chrono::seconds{10};  ///< ... over any such window: one at least
     Duration back_off_base =
         std::chrono::milliseconds{50};                ///< only when the same backend must be used again
     Duration back_off_max = std::chrono::seconds{1};  ///< doubling, full jitter, at most this

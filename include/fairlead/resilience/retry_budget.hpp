@@ -16,7 +16,8 @@
 namespace fairlead {
 
 /// Retries over any window of `retry_budget_window` are at most `retry_budget_ratio` of the requests in it,
-/// plus `retry_budget_min` a second of it.
+/// plus `retry_budget_min` a second of it; plus one where that is less and the ratio allows any, since the
+/// share of what comes could else never be saved up to a whole one.
 ///
 /// Exact for any window, not only those that end now. A window that breaks the rule can be shortened to begin
 /// just before one retry j and to end with another, k: what it loses are requests and time that only helped.
@@ -40,7 +41,9 @@ class RetryBudget {
             static_cast<double>(retries_) - options.retry_budget_ratio * static_cast<double>(requests);
         const double least = least_.empty() || here < least_.front().value ? here : least_.front().value;
         if (options.retry_budget_ratio <= 0 && options.retry_budget_min <= 0) return false;
-        const double allowance = options.retry_budget_min * std::chrono::duration<double>(window).count();
+        const double allowance =
+            std::max(options.retry_budget_min * std::chrono::duration<double>(window).count(),
+                     options.retry_budget_ratio > 0 ? 1.0 : 0.0);
         if (here + 1 - least > allowance + 1e-9) return false;
         while (!least_.empty() && least_.back().value >= here) least_.pop_back();
         least_.push_back({latest_, here});

@@ -30,11 +30,11 @@ class Learner {
         return ((LeaseAccess::taken(lease) ^ now) & word::epoch_mask) == 0;
     }
 
-    /// `now` is not the time where figures of time are off: then nothing but a rest asks for it, by itself.
+    /// Of any outcome but success. `now` is not the time where figures of time are off: then nothing but a
+    /// rest asks for it, by itself.
     [[gnu::noinline]] void learn(Lease& lease, LiveBackend& backend, const Outcome& outcome,
                                  Time now) noexcept {
-        if (outcome.kind != Outcome::success)
-            backend.outcomes[outcome.kind - 1U].fetch_add(1, std::memory_order_relaxed);
+        backend.outcomes[outcome.kind - 1U].fetch_add(1, std::memory_order_relaxed);
         const Verdict verdict = judge(outcome, !LeaseAccess::config(lease).api_key.empty());
         if (verdict.failure) {
             backend.failed.fetch_add(1, std::memory_order_relaxed);

@@ -47,8 +47,10 @@ class Ledger {
         std::uint64_t taken = gone_.completed;
         for (const auto& backend : alive) {
             if (!backend) continue;
+            // In this order: see `total_completed`.
+            const auto half_turns = backend->half_turns.load(std::memory_order_acquire);
             const auto word = backend->word.load(std::memory_order_relaxed);
-            taken += total_completed(*backend, word) + word::in_flight(word);
+            taken += total_completed(half_turns, word) + word::in_flight(word);
         }
         return most_taken_ = std::max(most_taken_, taken);
     }

@@ -61,10 +61,10 @@ class Picker {
         return second_choice(level, pick);
     }
 
-    /// Whether a place is free at this moment, within the limit of its slow start. Sequentially consistent:
-    /// see `CandidateAccess::has_place`.
+    /// Whether a place is free at this moment, within the limit of its slow start, on one that the request
+    /// does not exclude. Sequentially consistent: see `CandidateAccess::has_place`.
     bool has_place(const Candidate& candidate) const noexcept {
-        return CandidateAccess::has_place(candidate, limit_of(candidate));
+        return !is_excluded(candidate) && CandidateAccess::has_place(candidate, limit_of(candidate));
     }
 
     /// When the limit of one within its slow start has risen by one; `Time::max()` when it rises no more.

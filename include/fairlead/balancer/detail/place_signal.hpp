@@ -3,7 +3,8 @@
 // Who found no place says so (`expect`), and then looks once more; who frees a place adds to the backend's
 // word and then asks whether anybody expects one. Both write first and read afterwards, all of it
 // sequentially consistent, so at least one of them sees the other: either the second look finds the place, or
-// the release finds the flag.
+// the release finds the flag. A new picture of the fleet is such a place: its version is written, then the
+// flag is read.
 //
 // A group that is known to be full notes `count()`, read before the flag was set. A release that clears the
 // flag raises the count after clearing it. So a note stays good only while the flag that its owner set, or a

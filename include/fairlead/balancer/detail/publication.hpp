@@ -135,7 +135,9 @@ class Publication {
         return snapshot_;
     }
 
-    std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire); }
+    /// For who found no place. Sequentially consistent with the store in `advance`: one that said before that
+    /// it waits sees the new picture, or whoever published it then sees that one waits (place_signal.hpp).
+    std::uint64_t version() const noexcept { return version_.load(std::memory_order_seq_cst); }
 
   private:
     // The first 16 lanes stand here, one load nearer; chunk k holds 16 * 2^k more: numbers are small and
@@ -198,7 +200,8 @@ class Publication {
     /// Called with `mutex_`.
     Before advance(std::shared_ptr<const Snapshot> snapshot) noexcept {
         Before before{std::exchange(snapshot_, std::move(snapshot)), std::exchange(left_, Left{})};
-        version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        // Release: see `read`. Sequentially consistent: see `version`.
+        version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
         return before;
     }
 

@@ -350,12 +350,15 @@ class Selection {
     }
 
     /// Nobody could take it. Once more after saying so, so that a release that comes between is either seen
-    /// here or sees the flag: both sides write, then read, all sequentially consistent.
+    /// here or sees the flag: both sides write, then read, all sequentially consistent. One that excludes
+    /// some says nothing of the group; but it may wait, which it said before, and its second look is this
+    /// one.
     [[gnu::noinline]] Found look_again(const Picker<S>& picker, const Group<S>& group,
                                        const Criteria& criteria, Time now) {
-        if (!criteria.exclude.empty() || group.levels.empty()) return {};
+        if (group.levels.empty()) return {};
+        const bool of_all = criteria.exclude.empty();
         const std::uint64_t count = places_.count();
-        places_.expect();
+        if (of_all) places_.expect();
         Time until = Time::max();
         for (const auto& level : group.levels) {
             for (const auto& candidate : level.candidates) {
@@ -364,7 +367,7 @@ class Selection {
                     until = std::min(until, picker.next_rise(candidate));
             }
         }
-        if (is_being_changed(group)) return {};
+        if (!of_all || is_being_changed(group)) return {};
         // Said before any of it is known to be so by others: `full_since` is published last.
         Duration wait{};
         const Errc reason = why_nobody(group, criteria, now, wait);

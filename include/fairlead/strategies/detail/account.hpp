@@ -111,18 +111,21 @@ inline std::uint32_t decoding(const Account& account) noexcept {
     return recent < (std::uint32_t{1} << 31) ? recent : 0;
 }
 
-/// Requests completed ever, as the account's `word` has it. `completed` in the word has 24 bits; `half_turns`
-/// counts how often they passed a multiple of 2^23 and is raised a moment after the word, by one thread: its
-/// lowest bit and the word's highest tell whether that is still to come.
-inline std::uint64_t total_completed(const Account& account, std::uint64_t word) noexcept {
+/// Requests completed ever, as `word` has it, read after `half_turns`. `completed` in the word has 24 bits;
+/// `half_turns` counts how often they passed a multiple of 2^23 and is raised a moment after the word, by one
+/// thread: its lowest bit and the word's highest tell whether that is still to come.
+inline std::uint64_t total_completed(std::uint32_t half_turns, std::uint64_t word) noexcept {
     constexpr std::uint32_t half = std::uint32_t{1} << 23;
     const std::uint32_t now = word::completed(word);
-    std::uint64_t turns = account.half_turns.load(std::memory_order_relaxed);
+    std::uint64_t turns = half_turns;
     if ((turns & 1U) != (now >= half ? 1U : 0U)) ++turns;
     return turns * half + (now & (half - 1));
 }
 inline std::uint64_t total_completed(const Account& account) noexcept {
-    return total_completed(account, account.word.load(std::memory_order_relaxed));
+    // Acquire pairs with the release in `Roster::released`: a word from before the turn would be taken for
+    // one from after the next.
+    const std::uint32_t half_turns = account.half_turns.load(std::memory_order_acquire);
+    return total_completed(half_turns, account.word.load(std::memory_order_relaxed));
 }
 
 }  // namespace fairlead::detail
