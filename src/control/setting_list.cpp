@@ -103,7 +103,8 @@ constexpr SettingRow setting_rows[] = {
      "无论 429 如何说明，最长的暂停时间；0 表示从不暂停"},
     {"slow_start", false, "seconds", "time in which a returning backend takes a rising share; 0: off",
      "恢复的后端逐步增加流量的时间；0：关闭"},
-    {"slow_start_floor", false, "share", "the share that it begins with", "逐步增加时的起始比例"},
+    {"slow_start_floor", false, "share", "how often a choice of it stands at first; else one more is drawn",
+     "起始时选中它后直接采用的比例，否则再抽取一次"},
 
     {"health_check", false, "", "periodic probes", "定期健康检查"},
     {"health_check_unhealthy_interval", false, "seconds",

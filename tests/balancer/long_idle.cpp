@@ -84,6 +84,34 @@ TEST_CASE("however long it was idle before, a failure is forgotten in time") {
     }
 }
 
+TEST_CASE("a failure just before it fell idle does not count for as long as that lasted") {
+    for (const auto idle : {Duration{0s}, Duration{1min}, Duration{1h}, Duration{40h}}) {
+        Idle<ResponseTime> f;
+        int failed_ones = 0;
+        const auto requests = [&](int n) {
+            failed_ones = 0;
+            for (int i = 0; i < n; ++i) {  // one in 100 ms, of 20 ms each
+                Lease lease = f.balancer.select();
+                if (lease->name == "b0") ++failed_ones;
+                f.clock.advance(20ms);
+                f.balancer.report(std::move(lease), Outcome::success);
+                f.clock.advance(80ms);
+            }
+        };
+        requests(1000);
+        const std::vector<std::string_view> other{"b1"};
+        Lease lease = f.balancer.select({.exclude = other});
+        f.clock.advance(20ms);
+        f.balancer.report(std::move(lease), Outcome::from_status(500));
+        f.clock.advance(idle);
+        requests(1000);
+        INFO("idle for " << std::chrono::duration_cast<std::chrono::minutes>(idle).count() << " min");
+        CHECK(failed_ones >= 400);
+        const auto shown = figures(f.balancer, "b0");
+        CHECK(shown.response_time_sum < 60s);
+    }
+}
+
 TEST_CASE("what an engine told long ago is not trusted again, however long ago it is") {
     for (const auto age : idle_times) {
         Idle<PrefixAffinity> f;

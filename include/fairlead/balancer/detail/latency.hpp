@@ -215,6 +215,8 @@ class Pace {
         // nothing its end must not make an answer.
         const double more_done = static_cast<std::int32_t>(done - counted_) + static_cast<double>(owed_);
         const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
+        const double stale = std::min(more_area, stale_failures(account, now, passed));
+        more_area -= stale;
 
         // Where requests are few, evidence must last longer, or every backend always looks unknown: tau is
         // what 20 completions take. The rate is the count over the time, both fading alike, so that it is
@@ -237,7 +239,8 @@ class Pace {
 
         pool.add(area - area_, completed - done_);
         // Failures that still count are nobody's waiting: what the host is shown leaves them out.
-        const double failures = std::min(more_area, static_cast<double>(recent_failures(account)) * passed);
+        const double failures =
+            std::clamp(static_cast<double>(recent_failures(account)) * passed - stale, 0.0, more_area);
         total_.store(total_.load(std::memory_order_relaxed) + more_area - failures,
                      std::memory_order_relaxed);
         area_ = area;
@@ -274,6 +277,26 @@ class Pace {
         return completed + 1.0 <= std::min(enough, pool.done_a_member()) / 2.0;
     }
 
+    static Tick memory_of(double mean) noexcept {
+        return static_cast<Tick>(std::min(failure_memory * mean, 1e9));
+    }
+
+    /// What of the integral since the last refresh, `passed` ago, are failures that were to be forgotten by
+    /// then: without requests nobody did, and an hour of that would look like an hour's answer.
+    double stale_failures(const Account& account, Tick now, Tick passed) const noexcept {
+        const Tick memory = memory_of(mean());
+        std::uint32_t before = account.forgotten.load(std::memory_order_relaxed);
+        double sum = 0.0;
+        for (std::size_t i = 0; i < count_; ++i) {
+            const Note& note = notes_[(first_ + i) % failure_slots];
+            const Tick age = due(note.at, now) ? now - note.at : 0;
+            if (age > memory)
+                sum += static_cast<double>(note.failed - before) * std::min(age - memory, passed);
+            before = note.failed;
+        }
+        return sum;
+    }
+
     /// Takes note of new failures, and lets those go that are older than `failure_memory` means. Returns
     /// whether some still count.
     bool forget_failures(Account& account, double mean, Tick now) noexcept {
@@ -284,7 +307,7 @@ class Pace {
             notes_[(first_ + count_++) % failure_slots] = {now, failed};
             noted_ = failed;
         }
-        const auto memory = static_cast<Tick>(std::min(failure_memory * mean, 1e9));
+        const Tick memory = memory_of(mean);
         while (count_ > 0 && due(notes_[first_].at, now) && now - notes_[first_].at >= memory) {
             account.forgotten.store(notes_[first_].failed, std::memory_order_relaxed);
             first_ = static_cast<std::uint8_t>((first_ + 1U) % failure_slots);
