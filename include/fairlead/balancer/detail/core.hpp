@@ -130,8 +130,12 @@ class Core final : public Reporting<Core<S, Clock>, S, Clock> {
             calls = roster_.take_calls();
         }
         if (drawn) place_freed();  // whoever waits or was told "full" looks at the new picture
+        try {
+            announcer_.tell(events);
+        } catch (...) {
+            if (!failure) failure = std::current_exception();
+        }
         for (const auto& call : calls) call();
-        announcer_.tell(events);
         if (failure) std::rethrow_exception(failure);
         return std::move(*result);
     }
