@@ -215,8 +215,11 @@ class Pace {
         // nothing its end must not make an answer.
         const double more_done = static_cast<std::int32_t>(done - counted_) + static_cast<double>(owed_);
         const Tick passed = started_ && due(last_, now) ? now - last_ : 0;
-        const double stale = std::min(more_area, stale_failures(account, now, passed));
-        more_area -= stale;
+        double stale = 0.0;
+        if (count_ != 0) [[unlikely]] {
+            stale = std::min(more_area, stale_failures(account, now, passed));
+            more_area -= stale;
+        }
 
         // Where requests are few, evidence must last longer, or every backend always looks unknown: tau is
         // what 20 completions take. The rate is the count over the time, both fading alike, so that it is
@@ -240,7 +243,7 @@ class Pace {
         pool.add(area - area_, completed - done_);
         // Failures that still count are nobody's waiting: what the host is shown leaves them out.
         const double failures =
-            std::clamp(static_cast<double>(recent_failures(account)) * passed - stale, 0.0, more_area);
+            std::min(more_area, static_cast<double>(recent_failures(account)) * passed - stale);
         total_.store(total_.load(std::memory_order_relaxed) + more_area - failures,
                      std::memory_order_relaxed);
         area_ = area;
@@ -283,7 +286,7 @@ class Pace {
 
     /// What of the integral since the last refresh, `passed` ago, are failures that were to be forgotten by
     /// then: without requests nobody did, and an hour of that would look like an hour's answer.
-    double stale_failures(const Account& account, Tick now, Tick passed) const noexcept {
+    [[gnu::noinline]] double stale_failures(const Account& account, Tick now, Tick passed) const noexcept {
         const Tick memory = memory_of(mean());
         std::uint32_t before = account.forgotten.load(std::memory_order_relaxed);
         double sum = 0.0;
