@@ -57,7 +57,7 @@ def machine():
     return f"{os.cpu_count()} {kind}" + (f" ({re.sub(r'[(](R|TM)[)]', '', model[1]).strip()})" if model else "")
 
 
-rows, pictures, dates, commands = [], [], [], []
+rows, pictures, dates, commands, machines = [], [], [], [], []
 
 
 def under(versions, load):
@@ -80,6 +80,7 @@ if hot.exists():
     dates.append(run.context["date"][:10])
     commands.append("tests/benchmark/run.sh")
     hot_words = under(run.context.get("compiler", "g++"), run.context["load_avg"][0])
+    machines.append(hot_words)
 
 peers = given.results / "gateway.json"
 if peers.exists():
@@ -106,12 +107,12 @@ if peers.exists():
     pictures.append("![The gateway beside HAProxy and nginx](docs/pictures/gateway.svg)")
     dates.append(content["date"])
     peers_words = under(", ".join(f"{name} {version}" for name, version in content["versions"].items()), content["load"])
+    machines.append(peers_words)
     commands.append("tests/benchmark/gateway.sh")
 
 if not rows:
     sys.exit(f"neither hot-path.json nor gateway.json in {given.results}")
-words = [f"{words}, by `{command}`" for words, command in zip([hot_words] * hot.exists() + [peers_words] * peers.exists(),
-                                                             commands)]
+words = [f"{words}, by `{command}`" for words, command in zip(machines, commands)]
 section = (f"Measured on {' and '.join(sorted(set(dates)))} on {'; and on '.join(words)}. All of it, what the floor is, and "
            "why a mark is missed: [docs/performance.md](docs/performance.md).\n\n"
            "| figure | is | mark | met |\n|---|---:|---:|---|\n" +

@@ -138,6 +138,7 @@ void add(const std::string& name, std::size_t size, std::function<Run()> make, i
     auto* made = benchmark::RegisterBenchmark(
         (name + "/" + std::to_string(size)).c_str(), [common](benchmark::State& state) {
             pin(state.thread_index());
+            FreeClock::ticks = 0;  // threads' clocks agree, as real ones do
             const Run& run = common->enter();
             run(state.thread_index(), batch);  // a thread's first call, a subset's first use
             while (state.KeepRunningBatch(batch)) run(state.thread_index(), batch);
