@@ -21,6 +21,7 @@
 #include "balancer/belief_reference.hpp"
 #include "balancer/choice_reference.hpp"
 #include "balancer/state_reference.hpp"
+#include "support/fleet.hpp"
 #include "support/manual_clock.hpp"
 
 namespace fairlead::test {
@@ -35,9 +36,7 @@ struct PairPlan {
 /// The options that every pair has: what the reference does not follow is off. Of the others `slow_start`,
 /// `overprovisioning` and `hash_bounded_load` may be set, too.
 inline Options pair_options() {
-    Options o;
-    o.seed = 1;
-    o.ejection_jitter = 0;
+    Options o = without_chance();
     // Of its own test (tests/resilience): the reference would have to count in the same buckets.
     o.failure_ratio = 1;
     return o;

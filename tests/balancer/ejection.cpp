@@ -15,12 +15,7 @@ using TestBalancer = Balancer<RoundRobin, NoTransport, ManualClock>;
 
 struct Fixture {
     ManualClock clock;
-    Options options = [] {
-        Options o;
-        o.seed = 1;
-        o.ejection_jitter = 0;
-        return o;
-    }();
+    Options options = without_chance();
     std::vector<Event> events;
 
     std::unique_ptr<TestBalancer> make(std::vector<BackendConfig> backends) {

@@ -42,12 +42,7 @@ using Interruptible = Balancer<Interrupted, NoTransport, ManualClock>;
 
 struct Pictures {
     ManualClock clock;
-    Options options = [] {
-        Options o;
-        o.seed = 1;
-        o.ejection_jitter = 0;
-        return o;
-    }();
+    Options options = without_chance();
 
     /// What another thread chooses while the picture is drawn that `change` makes necessary.
     template <class Change>

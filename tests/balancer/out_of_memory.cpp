@@ -29,9 +29,7 @@ struct Starving {
     explicit Starving(std::size_t backends) : balancer{fleet(backends), seeded(), {}, {}, clock} {}
 
     static Options seeded() {
-        Options options;
-        options.seed = 1;
-        options.ejection_jitter = 0;
+        Options options = without_chance();
         options.success_threshold = 1;
         return options;
     }

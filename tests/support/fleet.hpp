@@ -12,6 +12,14 @@
 
 namespace fairlead::test {
 
+/// Options under which nothing happens by chance: one seed, and ejections that last as long as they are to.
+inline Options without_chance() {
+    Options options;
+    options.seed = 1;
+    options.ejection_jitter = 0;
+    return options;
+}
+
 /// `n` backends "b0", "b1", ... of one model.
 inline std::vector<BackendConfig> fleet(std::size_t n, std::uint32_t max_connections = 50,
                                         std::uint32_t weight = 1) {

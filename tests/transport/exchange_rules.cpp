@@ -178,6 +178,37 @@ TEST_CASE(
     CHECK(balancer.totals().retries == 0);
 }
 
+TEST_CASE(
+    "with back-pressure for an answer a request does not stand behind those who wait for the rest to end") {
+    asio::io_context io;
+    Balancer<RoundRobin, ScriptedTransport<>> balancer{fleet(2), rules(2), ScriptedTransport<>{io}};
+    auto& script = balancer.transport().script();
+    script.answer = [](const std::string&) { return std::nullopt; };
+    std::vector<int> statuses;
+    const auto turn = [&] {
+        io.restart();
+        io.poll();
+    };
+    const auto send = [&] {
+        balancer.async_send(
+            "x", [&](std::error_code, const Answer& answer) { statuses.push_back(answer.status); });
+        turn();
+    };
+    const std::vector<std::string_view> first{"b0"};
+    balancer.report(balancer.select({.exclude = first}), Outcome::rate_limited);  // b1 rests
+    send();
+    send();
+    REQUIRE(script.asked.size() == 2);
+    script.complete("b0", {.status = 429});  // b0 rests, too
+    turn();
+    send();
+    CHECK(balancer.totals().queue.waiting == 1);
+    script.complete("b0", {.status = 429});
+    turn();
+    CHECK(statuses == std::vector{429, 429});
+    CHECK(balancer.totals().queue.waiting == 1);
+}
+
 TEST_CASE("what must not be repeated is not: by wish, by outcome, by option") {
     RequestOptions once;
     once.retry = RequestOptions::Retry::never;

@@ -61,9 +61,10 @@ class Exchange {
         if (options_.deadline.passed(core_.clock().now())) return give_up(Errc::deadline_passed);
         ask();
         if (!may_queue || core_.options().queue_limit == 0) return placed(core_.select(now_asked_));
-        if (!core_.line().is_empty()) return {.kind = Step::Kind::queue};
+        // Back-pressure is an answer: with it in hand nobody's rest is waited for, nor those who wait for
+        // one. A place that is free in spite of the line is one that they cannot use.
+        if (unpaid_ == nullptr && !core_.line().is_empty()) return {.kind = Step::Kind::queue};
         Lease lease = core_.select(now_asked_);
-        // Back-pressure is an answer, and asks for no other backend's rest to be waited for.
         const bool waits = !lease && core_.line().is_worth_it(lease.error()) &&
                            in_time(lease.retry_after()) &&
                            !(unpaid_ != nullptr && lease.error() == Errc::all_resting);
