@@ -1,16 +1,22 @@
 // Lines of the log. Text from clients is escaped: a request must not be able to forge a line.
 #include "gateway/log.hpp"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <ostream>
+#include <system_error>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 namespace gateway {
 namespace {
+
+constexpr std::size_t part_size = 4096;  // PIPE_BUF
 
 std::string as_json(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -63,15 +69,8 @@ class Entry {
 
 }  // namespace
 
-Log::Log(std::ostream& out, Format format, std::size_t room) : out_{out}, format_{format}, room_{room} {
-    // Signals are for the others: a write that one interrupts would lose its text.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    writer_ = std::thread{[this] { run(); }};
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
+Log::Log(std::ostream& out, Format format, Takes takes, std::size_t room)
+    : out_{out}, format_{format}, takes_{std::move(takes)}, room_{room} {}
 
 Log::~Log() {
     while (!close(std::chrono::hours{1})) {
@@ -79,9 +78,9 @@ Log::~Log() {
 }
 
 bool Log::close(std::chrono::milliseconds patience) {
-    if (!writer_.joinable()) return true;
     std::unique_lock lock{mutex_};
     closing_ = true;
+    if (!writer_.joinable()) return true;
     changed_.notify_all();
     for (auto before = writes_; !is_done_; before = writes_) {
         if (!changed_.wait_for(lock, patience, [&] { return is_done_ || writes_ != before; })) return false;
@@ -94,14 +93,37 @@ bool Log::close(std::chrono::milliseconds patience) {
 /// Takes the lock.
 void Log::line(std::string_view text) {
     const std::lock_guard lock{mutex_};
+    if (!writer_.joinable() && !closing_ && lines_.empty() && text.size() < part_size && takes_ && takes_()) {
+        out_ << text << '\n' << std::flush;
+        out_.clear();  // as in `write`
+        return;
+    }
     // After one that was dropped none is taken until that can be said: so it is said in its place.
     const bool fits = lines_.empty() || (dropped_ == 0 && lines_.size() + text.size() < room_);
     if (closing_ || !fits) {
         ++dropped_;
         return;
     }
-    if (lines_.empty()) changed_.notify_all();
+    const bool is_first = lines_.empty();
     lines_.append(text) += '\n';
+    if (has_writer() && is_first) changed_.notify_all();
+}
+
+/// Called with the lock. Begins the writer where there is none. Where the system has no thread to give, lines
+/// wait for the next one's attempt.
+bool Log::has_writer() noexcept {
+    if (writer_.joinable()) return true;
+    // Signals are for the others: a write that one interrupts would lose its text.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        writer_ = std::thread{[this] { run(); }};
+    } catch (const std::system_error&) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return writer_.joinable();
 }
 
 /// The writer's thread.
@@ -128,7 +150,6 @@ void Log::run() {
 /// In parts of whole lines, each of which a pipe takes at once or not at all: lines of several programs that
 /// write to one are not mixed up. Takes the lock after each.
 void Log::write(std::string_view lines) {
-    constexpr std::size_t part_size = 4096;  // PIPE_BUF
     while (!lines.empty()) {
         auto end = lines.size();
         if (end > part_size) {
@@ -174,6 +195,14 @@ void Log::access(const AccessEntry& request) {
         .value("milliseconds", number(milliseconds(request.took)))
         .text("end", request.end);
     line(entry.finish());
+}
+
+Log::Takes takes_at_once(int descriptor) {
+    if (isatty(descriptor) == 1) return {};
+    return [descriptor] {
+        pollfd wanted{descriptor, POLLOUT, 0};
+        return poll(&wanted, 1, 0) == 1;  // or an error, which a write meets at once
+    };
 }
 
 }  // namespace gateway

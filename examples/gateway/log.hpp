@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <mutex>
 #include <string>
@@ -30,16 +31,22 @@ struct AccessEntry {
     std::string_view end{};  ///< "complete", "broken" or "client left"
 };
 
-/// Writes lines, in the order in which they come. A thread of its own does, so that nobody waits for who
-/// reads them: a terminal that was stopped, a pipe whose reader hangs. Meanwhile lines are kept, up to `room`
-/// bytes; those beyond are dropped, and once there is room again a line says how many: `dropped=N`.
+/// Writes lines, in the order in which they come, and lets nobody wait for who reads them: a terminal that
+/// was stopped, a pipe whose reader hangs. Who has a line writes it where the stream takes it at once. When
+/// it does not for the first time, a thread begins that writes from there on. (Not before: to be a program's
+/// second thread costs each request of the first.) Lines are kept for it, up to `room` bytes; those beyond
+/// are dropped, and once there is room again a line says how many: `dropped=N`.
 ///
-/// Threads: any, but for `close`; a lock is held to add a line to the others, never for a write.
+/// Threads: any, but for `close`; a lock is held to add a line to the others, or for a write that does not
+/// wait.
 class Log {
   public:
     enum class Format { text, json };
+    /// Whether the stream takes 4096 bytes at once. Called with the lock.
+    using Takes = std::function<bool()>;
 
-    Log(std::ostream& out, Format format, std::size_t room = std::size_t{1} << 20);
+    /// Without `takes` the stream is one that never does.
+    Log(std::ostream& out, Format format, Takes takes = {}, std::size_t room = std::size_t{1} << 20);
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
     ~Log();  ///< waits until all is written, however long that takes; `close` comes first where it must not
@@ -55,11 +62,13 @@ class Log {
 
   private:
     void line(std::string_view text);
+    bool has_writer() noexcept;
     void run();
     void write(std::string_view lines);
 
-    std::ostream& out_;  // the writer's alone
+    std::ostream& out_;  // the writer's alone, once there is one
     const Format format_;
+    const Takes takes_;
     const std::size_t room_;
 
     std::mutex mutex_{};
@@ -69,7 +78,10 @@ class Log {
     std::uint64_t writes_ = 0;  // that have ended
     bool closing_ = false;
     bool is_done_ = false;
-    std::thread writer_{};
+    std::thread writer_{};  // begins when the stream does not take a line at once
 };
+
+/// For a descriptor: pipes, sockets and files. A terminal says that it takes a byte, which is no line.
+Log::Takes takes_at_once(int descriptor);
 
 }  // namespace gateway

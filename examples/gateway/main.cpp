@@ -2,6 +2,8 @@
 //
 //     LLM_BACKENDS='[{"name": "a", "url": "http://10.0.0.6:8000"}, ...]' fairlead-gateway --listen
 //     127.0.0.1:5000
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -118,7 +120,7 @@ int main(int argc, char** argv) {
     const auto settings = read_settings(sources_of(options));
     if (!settings) return 2;
 
-    gateway::Log log{std::cout, options.log_format};
+    gateway::Log log{std::cout, options.log_format, gateway::takes_at_once(STDOUT_FILENO)};
     const auto status = run(options, *settings, log);
     // Whoever does not read the log must not keep the program from ending.
     if (!log.close(std::chrono::seconds{1})) std::_Exit(status);

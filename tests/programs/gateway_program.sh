@@ -121,9 +121,9 @@ refuses_connections() {
 }
 
 gateway "$backend" --threads 3
-# The threads start behind the line that says where it listens; one more writes the log.
+# The threads start behind the line that says where it listens. None more writes the log while that is read.
 ((patience_ends = SECONDS + patience))
-until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} >= 4)); do
+until threads=(/proc/"${pids[gateway]}"/task/*) && ((${#threads[@]} == 3)); do
     ((SECONDS < patience_ends)) || fail "--threads 3 runs ${#threads[@]} threads"
     curl --silent --fail --output /dev/null "$gateway/health" || fail "/health: status $?"
 done

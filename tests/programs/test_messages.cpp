@@ -1,4 +1,8 @@
 // What the gateway says to its operator, in both languages.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <future>
 #include <map>
 #include <ostream>
@@ -125,15 +129,57 @@ TEST_CASE("a request is one line of key=value or of JSON") {
 TEST_CASE("a line of the log that cannot be written is lost, and the next ones are not") {
     RefusesOnce buffer;
     std::ostream out{&buffer};
-    for (const auto* text : {"lost", "kept"}) gateway::Log{out, gateway::Log::Format::text}.message(text);
+    const auto takes = GENERATE(gateway::Log::Takes{}, gateway::Log::Takes{[] { return true; }});
+    for (const auto* text : {"lost", "kept"})
+        gateway::Log{out, gateway::Log::Format::text, takes}.message(text);
     CHECK(buffer.str() == "kept\n");
+}
+
+TEST_CASE(
+    "a line that the stream takes at once is written by who has it, and from the first other one a thread "
+    "writes") {
+    std::ostringstream out;
+    bool takes = true;
+    gateway::Log log{out, gateway::Log::Format::text, [&takes] { return takes; }};
+    log.message("at once");
+    CHECK(out.str() == "at once\n");
+    const std::string long_one(5000, 'x');
+    SECTION("it would wait") {
+        takes = false;
+        log.message("waits");
+        takes = true;
+        log.message("last");
+        REQUIRE(log.close(20s));
+        CHECK(out.str() == "at once\nwaits\nlast\n");
+    }
+    SECTION("it is longer than what the stream was asked for") {
+        log.message(long_one);
+        log.message("last");
+        REQUIRE(log.close(20s));
+        CHECK(out.str() == "at once\n" + long_one + "\nlast\n");
+    }
+}
+
+TEST_CASE("a pipe with room takes a line at once, and a full one does not") {
+    std::array<int, 2> ends{};
+    REQUIRE(pipe(ends.data()) == 0);
+    REQUIRE(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    const auto takes = gateway::takes_at_once(ends[1]);
+    CHECK(takes());
+    const std::string text(4096, 'x');
+    while (write(ends[1], text.data(), text.size()) > 0) {
+    }
+    CHECK_FALSE(takes());
+    close(ends[0]);
+    CHECK(takes());  // nobody reads any more: a write fails at once
+    close(ends[1]);
 }
 
 TEST_CASE("who writes to a log that nobody reads does not wait, and what finds no room is counted") {
     Stuck buffer;
     std::ostream out{&buffer};
     const bool json = GENERATE(false, true);
-    gateway::Log log{out, json ? gateway::Log::Format::json : gateway::Log::Format::text, 300};
+    gateway::Log log{out, json ? gateway::Log::Format::json : gateway::Log::Format::text, {}, 300};
     log.message("first");
     buffer.wait_for_write();
     for (int i = 0; i < 9; ++i) log.message(std::string(60, static_cast<char>('0' + i)));
