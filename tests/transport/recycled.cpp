@@ -31,7 +31,7 @@ TEST_CASE("a block that was given back is the next of about its size, and of no 
 
 TEST_CASE("blocks of any size are whole, in any order and across threads") {
     std::vector<std::pair<unsigned char*, std::size_t>> blocks;
-    for (std::size_t size = 1; size < 1200; size += 7) {
+    for (std::size_t size = 1; size < 2300; size += 7) {
         blocks.emplace_back(static_cast<unsigned char*>(SpareBlocks::take(size)), size);
     }
     // More of one size than are kept.

@@ -60,10 +60,10 @@ class SpareBlocks {
         std::size_t count = 0;
     };
 
-    static constexpr std::size_t step = 64;       // a cache line
-    static constexpr std::size_t largest = 1024;  // the objects of an exchange have less
-    static constexpr std::size_t most_kept =
-        64;  // of a size: half a megabyte a thread at most, over all sizes
+    static constexpr std::size_t step = 64;  // a cache line
+    // The objects of an exchange have some 1,000, and as much more as the host's own request is larger.
+    static constexpr std::size_t largest = 2048;
+    static constexpr std::size_t most_kept = 64;  // of a size: 2 MiB a thread at most, if all sizes were used
 
     static constexpr std::size_t index_of(std::size_t size) noexcept { return (size - 1) / step; }
     static constexpr std::size_t rounded(std::size_t size) noexcept {
