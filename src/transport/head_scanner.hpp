@@ -1,7 +1,9 @@
 // Checks the bytes of a head, or of trailers, line by line, before any other reader sees them.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -27,21 +29,38 @@ constexpr bool is_token_char(char c) noexcept { return token_chars[static_cast<u
 
 constexpr bool is_control_char(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
-/// How many bytes of `text` come before its first control character: eight are looked at at a time.
+/// How many bytes of `text` come before the first that is a control character, or, with `ascii_only`, is none
+/// of ASCII's: eight are looked at at a time.
+template <bool ascii_only = false>
 inline std::size_t before_control_char(std::string_view text) noexcept {
     constexpr std::uint64_t ones = 0x0101010101010101;
     constexpr std::uint64_t highs = ones * 0x80;
-    // The usual tricks with carries: they are exact as to whether there is one, not as to where.
+    constexpr std::size_t step = sizeof ones;
+    // The usual tricks with carries: exact as to whether there is one, and as to where the lowest is, since a
+    // carry goes up.
     const auto has_less = [](std::uint64_t word, std::uint64_t than) {
         return (word - ones * than) & ~word & highs;
     };
+    const auto marks_at = [&](std::size_t at) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, step);
+        return has_less(word, 0x20) | has_less(word ^ (ones * 0x7F), 1) | (ascii_only ? word & highs : 0);
+    };
     std::size_t i = 0;
-    std::uint64_t word = 0;
-    for (; i + sizeof word <= text.size(); i += sizeof word) {
-        std::memcpy(&word, text.data() + i, sizeof word);
-        if ((has_less(word, 0x20) | has_less(word ^ (ones * 0x7F), 1)) != 0) break;
+    if constexpr (std::endian::native == std::endian::little) {
+        if (text.size() >= step) {
+            // The last eight may overlap those before them, of which none is marked.
+            for (;; i = std::min(i + step, text.size() - step)) {
+                if (const auto marks = marks_at(i); marks != 0)
+                    return i + static_cast<std::size_t>(std::countr_zero(marks)) / 8;
+                if (i + step == text.size()) return text.size();
+            }
+        }
     }
-    while (i < text.size() && !is_control_char(text[i])) ++i;
+    const auto is_plain = [](char c) {
+        return !is_control_char(c) && !(ascii_only && static_cast<unsigned char>(c) > 0x7F);
+    };
+    while (i < text.size() && is_plain(text[i])) ++i;
     return i;
 }
 
@@ -54,8 +73,8 @@ class HeadScanner {
   public:
     enum class Begin : std::uint8_t { request_line, status_line, trailers };
 
-    /// What is told of a field, as it comes: pieces of its name, then of its value without blanks before it,
-    /// then that it has ended.
+    /// What is told of a field that comes in pieces: those of its name, then of its value without blanks
+    /// before it, then that it has ended.
     enum class Part : std::uint8_t { name, value, end };
 
     explicit HeadScanner(Begin begin) noexcept { restart(begin); }
@@ -76,7 +95,7 @@ class HeadScanner {
             // Past what changes nothing.
             if (state_ == State::start_line &&
                 (begin_ != Begin::status_line || matched_ == protocol.size())) {
-                while (i < input.size() && is_visible_or_space(input[i])) ++i;
+                i += before_control_char<true>({input.data() + i, input.size() - i});
                 if (i == input.size()) break;
             }
             if (const auto refused = step(input[i]); refused != accepted) {
@@ -87,11 +106,17 @@ class HeadScanner {
         return i;
     }
 
-    /// `visit(Part, std::string_view)` is told of each field.
+    /// Of each field either `visit(name, value)` is told, the latter without blanks before it, or
+    /// `visit(Part, std::string_view)`.
     template <class Visitor>
     std::size_t scan_fields(std::span<const char> input, std::error_code& error, Visitor&& visit) {
         std::size_t i = 0;
         while (i < input.size() && state_ != State::done) {
+            if (state_ == State::line_start) {
+                const auto line = whole_line({input.data() + i, input.size() - i}, visit);
+                i += line;
+                if (line > 0) continue;
+            }
             const char c = input[i];
             if (state_ == State::line_start && is_token_char(c)) state_ = State::name;
             if (state_ == State::value_start && c != ' ' && c != '\t') state_ = State::value;
@@ -132,17 +157,32 @@ class HeadScanner {
     };
     static constexpr TransportErrc accepted{};
 
+    /// The size of a line at the start of `rest` that is whole and as most are, of which `visit` was told,
+    /// else 0: then it is read byte by byte, and so is what is wrong with it.
+    template <class Visitor>
+    static std::size_t whole_line(std::string_view rest, Visitor& visit) {
+        const auto name = rest.substr(0, before_other_than_token(rest));
+        if (name.empty() || name.size() == rest.size() || rest[name.size()] != ':') return 0;
+        auto value_at = name.size() + 1;
+        while (value_at < rest.size() && (rest[value_at] == ' ' || rest[value_at] == '\t')) ++value_at;
+        const auto value_size = before_control_char(rest.substr(value_at));
+        const auto end = value_at + value_size;
+        if (rest.size() - end < 2 || rest[end] != '\r' || rest[end + 1] != '\n') return 0;
+        visit(name, rest.substr(value_at, value_size));
+        return end + 2;
+    }
+
+    static std::size_t before_other_than_token(std::string_view text) noexcept {
+        std::size_t size = 0;
+        while (size < text.size() && is_token_char(text[size])) ++size;
+        return size;
+    }
+
     /// How `rest` begins: what belongs to a name or a value and changes nothing.
     std::string_view plain(std::string_view rest) const noexcept {
         if (state_ == State::value) return rest.substr(0, before_control_char(rest));
-        if (state_ != State::name) return {};
-        std::size_t size = 0;
-        while (size < rest.size() && is_token_char(rest[size])) ++size;
-        return rest.substr(0, size);
+        return state_ == State::name ? rest.substr(0, before_other_than_token(rest)) : std::string_view{};
     }
-
-    /// ASCII: what neither ends a line nor is refused in one.
-    static constexpr bool is_visible_or_space(char c) noexcept { return c >= 0x20 && c < 0x7F; }
 
     TransportErrc step(char c) noexcept {
         switch (state_) {

@@ -84,10 +84,12 @@ struct HttpParser::State {
                 value.append(text);
                 break;
             case HeadScanner::Part::end:
-                while (value.ends_with(' ') || value.ends_with('\t')) value.pop_back();
-                if (headers.empty()) headers.reserve(usual_headers);
-                headers.add(std::exchange(name, {}), std::exchange(value, {}));
+                take(std::exchange(name, {}), std::exchange(value, {}));
         }
+    }
+    void take(std::string_view field, std::string_view text) {
+        if (headers.empty()) headers.reserve(usual_headers);
+        headers.add(std::string{field}, std::string{detail::trimmed(text)});
     }
 
     std::size_t read_head(std::span<const char> input) {
@@ -102,7 +104,7 @@ struct HttpParser::State {
         }
         if (result == HPE_OK && !refused && !scanner.in_start_line()) {
             size += scanner.scan_fields(input.subspan(size), refused,
-                                        [this](auto part, std::string_view text) { take(part, text); });
+                                        [this](auto what, std::string_view text) { take(what, text); });
         }
         if (size > 0 || refused) began = true;
         head_bytes += size;
