@@ -100,8 +100,8 @@ bool is_stream_of_events(const fairlead::HttpResponse& head) {
     return has_type(head, "text/event-stream") && is_readable(head);
 }
 
-bool may_tell_usage(const fairlead::HttpResponse& head) {
-    return (has_type(head, "text/event-stream") || has_type(head, "application/json")) && is_readable(head);
+bool is_json(const fairlead::HttpResponse& head) {
+    return has_type(head, "application/json") && is_readable(head);
 }
 
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers) {

@@ -39,9 +39,8 @@ bool ends_with_done(std::string_view method, std::string_view path, const fairle
 /// nearly.
 bool is_stream_of_events(const fairlead::HttpResponse& head);
 
-/// Whether an answer may tell its tokens in a way that can be read as it passes: a good one, JSON or a stream
-/// of events, not compressed.
-bool may_tell_usage(const fairlead::HttpResponse& head);
+/// Whether an answer is a good one in JSON that can be read. It and a stream of events may tell their tokens.
+bool is_json(const fairlead::HttpResponse& head);
 
 /// The body's length as the head says it; empty when it says none.
 std::optional<std::uint64_t> content_length(const fairlead::HttpHeaders& headers);

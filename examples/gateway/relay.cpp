@@ -194,10 +194,11 @@ class Relay final : public http_server::Responder, public std::enable_shared_fro
             entry_->status = head.status;
         }
         begin_answer(head);
-        wants_done_ = ends_with_done(request_.original->method, request_.original->target, head);
-        stream_.set_unterminated(wants_done_);
         has_events_ = is_stream_of_events(head);
-        tells_usage_ = may_tell_usage(head);
+        wants_done_ =
+            has_events_ && ends_with_done(request_.original->method, request_.original->target, head);
+        stream_.set_unterminated(wants_done_);
+        tells_usage_ = has_events_ || is_json(head);
         if (may_continue_) prepare_continuation(head);
         if (!going_) request_ = {};  // an open stream keeps no more than it needs
         read_ready();
