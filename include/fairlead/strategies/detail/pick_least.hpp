@@ -29,7 +29,9 @@ std::size_t pick_least(std::span<const Candidate> candidates, const AliasTable& 
                        Cost&& cost) noexcept {
     constexpr float never = std::numeric_limits<float>::infinity();
     const auto cost_now = [&](const Candidate& candidate) {
-        return candidate.can_take() ? cost(candidate) : never;
+        if (!candidate.can_take()) [[unlikely]]
+            return never;
+        return cost(candidate);
     };
     if (candidates.size() > exact_candidates) {
         std::size_t best = draws.pick(rng);
