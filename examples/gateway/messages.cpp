@@ -55,6 +55,10 @@ std::vector<std::string> reloaded(const fairlead::ReloadReport& report, const fa
     add_names(what, pick(language, "in force", "生效"), report.settings);
     if (what.empty()) what = pick(language, "nothing that takes effect changed", "没有可生效的变更");
     std::vector<std::string> lines{pick(language, "settings reloaded: ", "配置已重新加载：") + what};
+    for (const auto& each : report.refused) {
+        lines.push_back(pick(language, "not changed: ", "未变更：") + each.name + ": " +
+                        message(each.error, language));
+    }
     if (before.mode != after.mode) lines.push_back(mode_line(after, language));
     if (!report.at_next_start.empty()) {
         std::string rest;

@@ -158,8 +158,10 @@ constexpr SettingRow setting_rows[] = {
      "longest wait; not set: until the request's deadline, in the gateway until the client leaves",
      "最长等待；不设置：直到请求截止，在网关中直到客户端离开"},
 
-    {"timing", false, "", "whether latencies and failure ratios are measured", "是否测量延迟和失败比例",
-     true},
+    {"timing", false, "",
+     "whether latencies and failure ratios are measured; off, told load counts for no choice, its age being "
+     "unknown",
+     "是否测量延迟和失败比例；关闭时无法得知上报负载的时间，选择时不计入", true},
     {"latency_to", false, "", "where a request's latency ends for the strategies", "策略所用延迟的终点"},
     {"latency_tau", false, "seconds", "time constant with which latencies fade", "延迟衰减的时间常数"},
     {"latency_tau_max", false, "seconds", "the same where requests are few, at most",

@@ -80,6 +80,27 @@ TEST_CASE("what the file says otherwise is taken over, field by field, and count
     CHECK(figures(*running.balancer, "b0").config.weight == 2);
 }
 
+TEST_CASE("a backend that cannot be changed is told, and the others are") {
+    Running running{2};
+    REQUIRE_FALSE(running.balancer->disable("b1"));
+    std::vector<Lease> leases;
+    std::error_code error;
+    while (!error) {  // each keeps the config that it was given
+        leases.push_back(running.balancer->select());
+        REQUIRE(leases.back());
+        error = running.balancer->update("b0", [](BackendConfig& config) {
+            config.max_connections = 2000;
+            config.tags = {std::to_string(config.tags.empty() ? 1 : std::stoi(config.tags[0]) + 1)};
+        });
+    }
+    REQUIRE(error == Errc::too_many_changes);
+    for (auto& backend : running.after.backends) backend.weight = 3;
+    const auto report = running.go();
+    CHECK(report.refused == std::vector<ReloadReport::Refused>{{"b0", Errc::too_many_changes}});
+    CHECK(report.changed == std::vector<std::string>{"b1"});
+    CHECK(figures(*running.balancer, "b0").config.weight == 1);
+}
+
 TEST_CASE("a backend gone from the file drains and goes; one that the file brings comes; the API's stays") {
     Running running{2};
     REQUIRE_FALSE(running.balancer->add({.name = "api", .url = "http://h", .weight = 2}));

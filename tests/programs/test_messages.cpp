@@ -60,13 +60,15 @@ TEST_CASE("a reload is told in the operator's language, names as they are") {
     report.draining = {"c"};
     report.settings = {"max_retries"};
     report.at_next_start = {"queue_limit"};
+    report.refused = {{"d", fairlead::Errc::too_many_backends}};
     const fairlead::Settings settings;
     CHECK(gateway::reloaded(report, settings, settings, Language::english) ==
           std::vector<std::string>{"settings reloaded: added a, b; draining c; in force max_retries",
+                                   "not changed: d: there can be at most 65,536 backends",
                                    "at the next start: queue_limit"});
     CHECK(gateway::reloaded(report, settings, settings, Language::chinese) ==
           std::vector<std::string>{"配置已重新加载：新增 a, b; 排空 c; 生效 max_retries",
-                                   "下次启动时生效： queue_limit"});
+                                   "未变更：d: 最多 65,536 个后端", "下次启动时生效： queue_limit"});
     report = {};
     report.applied = false;
     auto single = settings;

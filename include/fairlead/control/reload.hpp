@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <fairlead/balancer/fleet_change.hpp>
+#include <fairlead/model/error.hpp>
 #include <fairlead/model/settings.hpp>
 #include <fairlead/strategies/any_strategy.hpp>
 
@@ -32,6 +33,17 @@ struct ReloadReport {
     std::vector<std::string> added{};     ///< names of backends
     std::vector<std::string> changed{};   ///< names of backends
     std::vector<std::string> draining{};  ///< names of backends, which go when their last request has ended
+
+    struct Refused {
+        std::string name{};
+        std::error_code error{};
+
+        bool operator==(const Refused&) const = default;
+    };
+    /// Backends that are as they were, though the file says otherwise, and why: there are too many, or
+    /// requests under too many of their former configs are still in flight. A later reload does not try
+    /// again.
+    std::vector<Refused> refused{};
 
     // Names of settings, as in the JSON file.
     std::vector<std::string> settings{};       ///< what else is in force now
@@ -88,20 +100,27 @@ ReloadReport reload(Balancer& balancer, const Settings& before, const Settings& 
             [&](Options& running) { detail::take_over(running, before.options, after.options); });
         report.applied = !report.error;
         if (!report.applied) return;
+        const auto note = [&report](std::vector<std::string>& done, const std::string& name,
+                                    std::error_code error) {
+            if (!error) done.push_back(name);
+            // One that was removed at run time stays so.
+            if (error && error != Errc::unknown_backend) report.refused.push_back({name, error});
+        };
         for (const auto& backend : after.backends) {
             const BackendConfig* const old = detail::find_backend(before, backend.name);
             if (old == nullptr && fleet.contains(backend.name)) {
                 // Added at run time, or on its way out: the file's word is the newer.
-                if (!fleet.update(backend) && !fleet.enable(backend.name))
-                    report.changed.push_back(backend.name);
+                const auto error = fleet.update(backend);
+                note(report.changed, backend.name, error ? error : fleet.enable(backend.name));
             } else if (old == nullptr) {
-                if (!fleet.add(backend)) report.added.push_back(backend.name);
+                note(report.added, backend.name, fleet.add(backend));
             } else {
                 bool differs = false;
                 const auto take_over = [&](BackendConfig& running) {
                     differs = detail::take_over(running, *old, backend);
                 };
-                if (!fleet.update(backend.name, take_over) && differs) report.changed.push_back(backend.name);
+                const auto error = fleet.update(backend.name, take_over);
+                if (differs) note(report.changed, backend.name, error);
             }
         }
         for (const auto& backend : before.backends) {
