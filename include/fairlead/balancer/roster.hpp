@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/balancer/detail/drain_calls.hpp>
 #include <fairlead/balancer/detail/due_time.hpp>
 #include <fairlead/balancer/detail/generations.hpp>
 #include <fairlead/balancer/detail/ledger.hpp>
@@ -25,6 +26,7 @@
 #include <fairlead/balancer/detail/load_account.hpp>
 #include <fairlead/balancer/detail/options_in_force.hpp>
 #include <fairlead/balancer/detail/registry.hpp>
+#include <fairlead/balancer/detail/rest.hpp>
 #include <fairlead/balancer/detail/seat.hpp>
 #include <fairlead/balancer/snapshot.hpp>
 #include <fairlead/model/error.hpp>
@@ -35,14 +37,6 @@
 #include <fairlead/model/validate.hpp>
 
 namespace fairlead::detail {
-
-/// What a host wants called when a drain has ended, and how it did.
-struct DrainCall {
-    std::function<void(std::error_code)> drained;
-    std::error_code how;
-
-    void operator()() const { drained(how); }
-};
 
 class Roster {
   public:
@@ -119,7 +113,7 @@ class Roster {
     std::error_code remove(std::string_view name, Time now) {
         const auto backend = find(name);
         if (!backend) return Errc::unknown_backend;
-        make_room(*backend);
+        drain_calls_.make_room(*backend);
         event({.kind = Event::Kind::backend_removed, .backend = backend->config->name}, now);
         // Nothing fails from here on.
         set_duty(*backend, Duty::removed, now);
@@ -144,8 +138,8 @@ class Roster {
         if (!drained) return {};
         backend->on_drained.push_back(std::move(drained));
         if (!backend->announced_drain) return {};
-        make_room(*backend);
-        end_drains(*backend, {});
+        drain_calls_.make_room(*backend);
+        drain_calls_.end(*backend, {});
         return {};
     }
 
@@ -241,7 +235,7 @@ class Roster {
     void settle(Time now) {
         due_.clear();
         registry_.each([&](LiveBackend& backend) {
-            end_rest(backend, now);
+            end_rest_if_over(backend, now);
             if (backend.ejection.expire(now)) findings_changed(backend, now);
             if (backend.warming && now >= warm_at(backend)) {
                 backend.warming = false;
@@ -256,15 +250,9 @@ class Roster {
 
     /// Needs no mutex: lets the backend rest until `until`. Lock-free.
     bool rest_from(LiveBackend& backend, Time until) noexcept {
-        const auto wanted = until.time_since_epoch().count();
-        auto present = backend.rest_until.load(std::memory_order_relaxed);
-        while (present < wanted &&
-               !backend.rest_until.compare_exchange_weak(present, wanted, std::memory_order_relaxed)) {
-        }
-        // Release: `end_rest`, which takes the bit away, sees until when.
-        const auto before = backend.word.fetch_or(word::resting, std::memory_order_release);
+        const bool begins = begin_rest(backend, until);
         due_.lower(until);
-        return (before & word::resting) == 0;
+        return begins;
     }
 
     /// Needs no mutex: whether there is anything for `settle` to do, now or later.
@@ -335,7 +323,7 @@ class Roster {
     }
     std::vector<Event> take_events() noexcept { return std::exchange(events_, {}); }
     /// What the host asked to be called when it happens; to be run under no lock.
-    std::vector<DrainCall> take_calls() noexcept { return std::exchange(calls_, {}); }
+    std::vector<DrainCall> take_calls() noexcept { return drain_calls_.take(); }
 
     /// Tells the host when the shown state is another than last time. Not of a removed one, whose last
     /// requests may still end: the name may be another backend's by now.
@@ -354,7 +342,7 @@ class Roster {
   private:
     void set_duty(LiveBackend& backend, Duty duty, Time now) {
         if (backend.duty == duty) return;
-        make_room(backend);
+        drain_calls_.make_room(backend);
         changed_ = true;
         backend.duty = duty;
         backend.announced_drain = false;
@@ -365,7 +353,7 @@ class Roster {
         } else {
             backend.word.fetch_or(word::closed, std::memory_order_seq_cst);
         }
-        end_drains(backend, Errc::cancelled);
+        drain_calls_.end(backend, Errc::cancelled);
         show(backend, now);
         if (duty == Duty::draining) announce_drain(backend, now);
     }
@@ -375,19 +363,10 @@ class Roster {
         // ended" whoever comes second sees the other.
         if (word::in_flight(backend.word.load(std::memory_order_seq_cst)) != 0) return;
         if (backend.announced_drain) return;
-        make_room(backend);
+        drain_calls_.make_room(backend);
         event({.kind = Event::Kind::drained, .backend = backend.config->name}, now);
         backend.announced_drain = true;
-        end_drains(backend, {});
-    }
-
-    /// For `end_drains`, which must not fail halfway.
-    void make_room(const LiveBackend& backend) { calls_.reserve(calls_.size() + backend.on_drained.size()); }
-
-    /// After `make_room`.
-    void end_drains(LiveBackend& backend, std::error_code how) noexcept {
-        for (auto& drained : std::exchange(backend.on_drained, {}))
-            calls_.push_back({std::move(drained), how});
+        drain_calls_.end(backend, {});
     }
 
     /// Lets a removed backend go when nothing is in flight; snapshots that still show it keep its memory.
@@ -413,8 +392,7 @@ class Roster {
     void forget_findings(LiveBackend& backend, Time now) {
         backend.ejection.reset();
         backend.probe_ok = true;
-        backend.rest_until.store(0, std::memory_order_relaxed);
-        backend.word.fetch_and(~word::resting, std::memory_order_relaxed);
+        forget_rest(backend);
         findings_changed(backend, now);
     }
 
@@ -429,13 +407,7 @@ class Roster {
         } else if (after.max_ejection < before.max_ejection) {
             backend.ejection.end_by(now + after.max_ejection);
         }
-        if (after.rest_max < before.rest_max) {
-            const auto end = (now + after.rest_max).time_since_epoch().count();
-            auto present = backend.rest_until.load(std::memory_order_relaxed);
-            while (present > end &&
-                   !backend.rest_until.compare_exchange_weak(present, end, std::memory_order_relaxed)) {
-            }
-        }
+        if (after.rest_max < before.rest_max) shorten_rest(backend, now + after.rest_max);
     }
 
     /// At most `max_ejected` of the backends of one model and priority, those with a failed probe counted.
@@ -464,21 +436,8 @@ class Roster {
         return Time{Duration{backend.returned.load(std::memory_order_relaxed)}} + options_->slow_start;
     }
 
-    void end_rest(LiveBackend& backend, Time now) {
-        if (!backend.resting()) return;
-        if (backend.rest_until.load(std::memory_order_relaxed) > now.time_since_epoch().count()) return;
-        backend.word.fetch_and(~word::resting, std::memory_order_seq_cst);
-        // A longer rest that began between the look and the store would be lost with the bit.
-        if (backend.rest_until.load(std::memory_order_seq_cst) > now.time_since_epoch().count()) {
-            backend.word.fetch_or(word::resting, std::memory_order_relaxed);
-        }
-        show(backend, now);
-    }
-
     void note_due(const LiveBackend& backend) noexcept {
-        if (backend.resting()) {
-            due_.lower(Time{Duration{backend.rest_until.load(std::memory_order_relaxed)}});
-        }
+        if (backend.resting()) due_.lower(rest_end(backend));
         if (backend.ejection.is_ejected()) due_.lower(backend.ejection.next_due());
         if (backend.warming) due_.lower(warm_at(backend));
     }
@@ -494,7 +453,7 @@ class Roster {
     std::uint64_t incarnations_ = 0;
     std::uint64_t events_told_ = 0;
     std::vector<Event> events_;
-    std::vector<DrainCall> calls_;
+    DrainCalls drain_calls_;
     Registry registry_;
     std::function<void(BackendId)> left_;
     Ledger ledger_;
