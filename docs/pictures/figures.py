@@ -134,8 +134,8 @@ def put(page, name, text, must=True):
 put(ROOT / "README.md", "speed", section)
 if hot.exists():
     put(ROOT / "docs" / "performance.md", "hot-path",
-        f"One run on {dates[0]} on {hot_words}; of {run.repetitions} repetitions (15 of what walks through "
-        "megabytes) the fastest, of two threads the median.\n\n" + report.tables(run))
+        f"One run on {dates[0]} on {hot_words}; of {run.repetitions} repetitions the fastest, of "
+        f"{run.repetitions_in_memory} of what walks through megabytes the lower quartile, of two threads the median.\n\n" + report.tables(run))
 if peers.exists() and (table := given.results / "gateway.md").exists():
     put(ROOT / "docs" / "performance.md", "gateway",
         f"{len(rounds)} rounds on {dates[-1]} on {peers_words}.\n\n" + table.read_text(encoding="utf-8"), must=False)

@@ -12,8 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-repetitions=5 min_time=0.05 short=no rows=.
-if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.002 short=yes rows=-/10000; shift; fi  # but 10,000 backends
+repetitions=9 min_time=0.05 short=no rows=.
+if [ "${1:-}" = --short ]; then repetitions=1 min_time=0.002 short=yes rows=-/1000; shift; fi  # but 1,000 and 10,000 backends
 out=${1:-build/benchmark}
 mkdir -p "$out"
 # failed LOG: with what was said last.
