@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -279,6 +280,22 @@ TEST_CASE("a first byte that only the outcome tells is counted as one that was t
     CHECK(b0.first_byte_times == expected);
     CHECK(b0.first_byte_sum == 640ms);
     CHECK(figures(t.balancer, "b1").first_byte_times == LatencyCounts{});
+}
+
+TEST_CASE("a latency that the outcome tells stands in the distribution, in the place of the measured one") {
+    PairInTime<RoundRobin> t;
+    LatencyCounts expected{};
+    for (const auto kind : {Outcome::success, Outcome::server_error}) {
+        for (const auto told : {std::optional<Duration>{}, std::optional<Duration>{300ms}}) {
+            Outcome outcome{kind};
+            outcome.latency = told;
+            Lease lease = t.on("b0");
+            t.clock.advance(2s);
+            t.balancer.report(std::move(lease), outcome);
+            ++expected[told ? 5 : 7];  // more than 250 ms, 500 at most; more than 1 s, 2.5 at most
+            CHECK(figures(t.balancer, "b0").response_times == expected);
+        }
+    }
 }
 
 TEST_CASE("latency_to says which backend is the faster: whose answers begin sooner, or whose end sooner") {
