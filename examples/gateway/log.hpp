@@ -81,7 +81,9 @@ class Log {
     std::thread writer_{};  // begins when the stream does not take a line at once
 };
 
-/// For a descriptor: pipes, sockets and files. A terminal says that it takes a byte, which is no line.
+/// For a descriptor. Of pipes and sockets it is asked; one that several programs write to may be full the
+/// moment after, and then one write waits. Files always take: a disk that hangs holds up who has a line, as
+/// it does with other servers. Terminals never: they say that they take a byte, which is no line.
 Log::Takes takes_at_once(int descriptor);
 
 }  // namespace gateway

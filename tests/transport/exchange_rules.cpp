@@ -90,6 +90,12 @@ std::size_t distinct(std::vector<std::string> names) {
     return static_cast<std::size_t>(std::unique(names.begin(), names.end()) - names.begin());
 }
 
+/// Runs what is ready.
+void turn(asio::io_context& io) {
+    io.restart();
+    io.poll();
+}
+
 /// Answers at once, on any thread.
 struct Instant {
     using Request = std::string;
@@ -185,14 +191,10 @@ TEST_CASE(
     auto& script = balancer.transport().script();
     script.answer = [](const std::string&) { return std::nullopt; };
     std::vector<int> statuses;
-    const auto turn = [&] {
-        io.restart();
-        io.poll();
-    };
     const auto send = [&] {
         balancer.async_send(
             "x", [&](std::error_code, const Answer& answer) { statuses.push_back(answer.status); });
-        turn();
+        turn(io);
     };
     const std::vector<std::string_view> first{"b0"};
     balancer.report(balancer.select({.exclude = first}), Outcome::rate_limited);  // b1 rests
@@ -200,11 +202,11 @@ TEST_CASE(
     send();
     REQUIRE(script.asked.size() == 2);
     script.complete("b0", {.status = 429});  // b0 rests, too
-    turn();
+    turn(io);
     send();
     CHECK(balancer.totals().queue.waiting == 1);
     script.complete("b0", {.status = 429});
-    turn();
+    turn(io);
     CHECK(statuses == std::vector{429, 429});
     CHECK(balancer.totals().queue.waiting == 1);
 }
@@ -395,32 +397,28 @@ TEST_CASE("a request that finds all full waits its turn, across a retry too") {
     auto& script = balancer.transport().script();
     script.answer = [](const std::string&) { return std::nullopt; };
     std::vector<int> statuses;
-    const auto turn = [&] {
-        io.restart();
-        io.poll();
-    };
     for (int i = 0; i < 3; ++i) {
         balancer.async_send("x", [&](std::error_code error, const Answer& answer) {
             CHECK_FALSE(error);
             statuses.push_back(answer.status);
         });
-        turn();
+        turn(io);
     }
     REQUIRE(script.asked.size() == 2);  // the third waits
     const std::string first = script.asked[0];
     const std::string second = script.asked[1];
     script.complete(first,
                     {.status = 500});  // to be tried elsewhere, which is taken: it stands behind the third
-    turn();
+    turn(io);
     REQUIRE(script.asked.size() == 3);
     CHECK(script.asked[2] == first);
     script.complete(second, {.status = 201});
-    turn();
+    turn(io);
     REQUIRE(script.asked.size() == 4);
     CHECK(script.asked[3] == second);
     script.complete(first, {.status = 202});
     script.complete(second, {.status = 203});
-    turn();
+    turn(io);
     CHECK(statuses == std::vector{201, 202, 203});
 }
 

@@ -302,6 +302,23 @@ TEST_CASE("a control byte is found wherever in a value it stands, and nothing el
     }
 }
 
+TEST_CASE("a byte that no target may hold is found wherever in it it stands") {
+    for (std::size_t at = 0; at < 20; ++at) {
+        for (int byte = 0; byte < 256; ++byte) {
+            if (byte >= 0x20 && byte < 0x7F) continue;
+            std::string target(20, 't');
+            target[at] = static_cast<char>(byte);
+            const auto text = "GET /" + target + " HTTP/1.1\r\nHost: h\r\n\r\n";
+            HttpParser parser{Kind::request};
+            const auto message = read(parser, text, text.size());
+            INFO(byte << " at " << at);
+            CHECK(message.error);
+            // A line that ends too soon is llhttp's to refuse; what else is wrong is found where it stands.
+            if (byte != '\r' && byte != '\n') CHECK(message.used == std::string_view{"GET /"}.size() + at);
+        }
+    }
+}
+
 TEST_CASE("each malformed response is refused with its own error") {
     check_refused(
         Kind::response,

@@ -34,15 +34,15 @@ struct ReloadReport {
     std::vector<std::string> changed{};   ///< names of backends
     std::vector<std::string> draining{};  ///< names of backends, which go when their last request has ended
 
+    /// A backend that could not be brought to what the file says.
     struct Refused {
         std::string name{};
-        std::error_code error{};
+        std::error_code error{};  ///< `Errc::too_many_changes` or `Errc::too_many_backends`
 
         bool operator==(const Refused&) const = default;
     };
-    /// Backends that are as they were, though the file says otherwise, and why: there are too many, or
-    /// requests under too many of their former configs are still in flight. A later reload does not try
-    /// again.
+    /// They are as they were, because requests under too many of their former configs are in flight, or there
+    /// are too many backends. A later reload does not try again.
     std::vector<Refused> refused{};
 
     // Names of settings, as in the JSON file.
